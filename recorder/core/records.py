@@ -1,0 +1,196 @@
+"""The vocabulary of the log: one Struct per kind of line. FORMAT.md explains every field to a stranger.
+
+Field order is line order. Fields without a default are always written; a field at its default is left
+out, so that an ordinary line stays short and only odd streams pay for what makes them odd.
+
+Times are integers in nanoseconds. `at` counts from the moment the request was sent, on a monotonic clock;
+`wait` is how long the read that delivered the bytes blocked; `wall` is Unix time.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+FORMAT = "sse-recording"
+VERSION = 1
+NO_DATA = Raw(b"")
+"""`data` of a record that has none. (msgspec has no `Raw | None`.)"""
+
+How = Literal["read", "closed", "failed"]
+"""How a body ended: read to its end, closed by the application, failed in the transport."""
+
+
+class Header(Struct, tag="header", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+    """First line of a segment: who wrote it, and the two clocks at that moment."""
+
+    format: str
+    v: int
+    segment: str
+    wall: int
+    mono: int
+    recorder: str
+    anthropic: str | None = None
+    python: str | None = None
+    pid: int | None = None
+    source: str | None = None
+    """`synthetic` when the stream was made by a script; absent for a real one."""
+
+
+class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+    """One HTTP attempt, logged before its response."""
+
+    stream: str
+    seq: int
+    at: int
+    wall: int
+    mono: int
+    """The monotonic clock at `at` = 0: orders the streams of one process, whatever the wall clock does."""
+    call: str
+    attempt: int
+    """0 for the first attempt of the call, 1 for its first retry."""
+    method: str
+    url: str
+    """As far as it is known when the request is logged: absolute, or from `/v1/` on."""
+    headers: dict[str, str]
+    data: Raw = NO_DATA
+    """The body, verbatim, where it is JSON every reader accepts; else `text` or `base64`."""
+    text: str | None = None
+    base64: str | None = None
+    tags: dict[str, str] | None = None
+    redacted: tuple[str, ...] | None = None
+
+
+class Response(Struct, tag="response", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+    """Status line and headers."""
+
+    stream: str
+    seq: int
+    at: int
+    status: int
+    headers: dict[str, str]
+    url: str | None = None
+    """The absolute URL that answered, when the request line could not know it."""
+    http: str | None = None
+    """`HTTP/1.1` or `HTTP/2`."""
+    encoded: str | None = None
+    """The content-encoding that could not be decoded here: the body below is still encoded."""
+
+
+Split = tuple[int, int, int]
+"""A chunk that ended inside a record: (offset in the record's wire bytes, at, wait)."""
+
+
+class Event(Struct, tag="event", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+    """One server-sent event, as dispatched by the WHATWG algorithm, with the bytes it came in."""
+
+    stream: str
+    seq: int
+    at: int
+    wait: int
+    chunk: int
+    """Ordinal (from 0) of the chunk that completed the event; equal ordinals arrived together."""
+    event: str | None = None
+    """The `event:` field; absent when the stream had none (`message` to WHATWG)."""
+    block: int | None = None
+    """`index` of the content block, from the payload."""
+    delta: str | None = None
+    """Type of the delta, or of the content block that starts here."""
+    chars: int | None = None
+    """Unicode code points of output in this event."""
+    data: Raw = NO_DATA
+    """The payload, verbatim, where it is one line of JSON that every reader accepts."""
+    text: str | None = None
+    """The payload where it is not that."""
+    frame: tuple[str, str] | None = None
+    """What stands on the wire before and after the payload, when not `event: …\\ndata: ` and two line feeds."""
+    raw: str | None = None
+    """The whole wire text, when it is not frame + payload + frame."""
+    base64: str | None = None
+    """The whole wire bytes, when they are not UTF-8."""
+    id: str | None = None
+    retry: int | None = None
+    split: tuple[Split, ...] | None = None
+    redacted: tuple[str, ...] | None = None
+
+
+class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+    """Body bytes that dispatch no event: comments, an unfinished tail, a body that is not an event stream."""
+
+    stream: str
+    seq: int
+    at: int
+    wait: int
+    chunk: int
+    data: Raw = NO_DATA
+    text: str | None = None
+    base64: str | None = None
+    encoded: str | None = None
+    """The content-encoding these bytes are still in, because they could not be decoded."""
+    split: tuple[Split, ...] | None = None
+    redacted: tuple[str, ...] | None = None
+
+
+class Gap(Struct, tag="gap", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+    """Records that are missing here, and why."""
+
+    stream: str
+    seq: int
+    at: int
+    chunks: int
+    bytes: int
+    reason: str
+
+
+class ErrorInfo(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """An exception of the transport, or an error of the API."""
+
+    type: str
+    """Dotted class name (`httpx2.ReadError`), or the API's own `overloaded_error`."""
+    message: str
+
+
+class Summary(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What the payloads said, repeated so that loading never parses payloads."""
+
+    id: str | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: dict[str, object] | None = None
+    """Last non-null value per field; absent `output_tokens` when only `message_start` gave one."""
+    error: ErrorInfo | None = None
+    """The API's own error, from an `error` event or the body of a status >= 400."""
+
+
+class End(Struct, tag="end", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+    """Last record of a stream. A stream without one was lost with its process."""
+
+    stream: str
+    seq: int
+    at: int
+    end: How
+    complete: bool
+    """The terminal event (`message_stop`) was seen; for a body that is no event stream, it was read whole."""
+    events: int
+    bytes: int
+    """Body bytes after content-decoding."""
+    chunks: int
+    wait: int = 0
+    """ns blocked in the read that found the end."""
+    error: ErrorInfo | None = None
+    summary: Summary | None = None
+    split: tuple[Split, ...] | None = None
+
+
+StreamRecord = Request | Response | Event | Bytes | Gap | End
+Record = Header | StreamRecord
+
+
+class Unknown(msgspec.Struct, kw_only=True, frozen=True):
+    """A record of a kind that this version does not know; `line` is the line as it stands in the file."""
+
+    kind: str
+    stream: str | None
+    line: bytes
