@@ -1,0 +1,394 @@
+"""One attempt as a state machine: request, response, chunks and end go in, records come out.
+
+    request ── response ── chunk* ── end        the usual way
+    request ───────────────────────── end       the connection failed: no response
+    request ── response ── chunk*               the process died: no end record, a lost stream
+
+Rules that hold in every state:
+
+1. Every record gets the next `seq`. Times are arguments: nothing here reads a clock.
+2. Every body byte goes to exactly one record, in order, also when it cannot be decoded, parsed or
+   understood; parsing degrades, recording does not.
+3. A record names the chunk that completed it; chunks that ended earlier inside it stand in `split`.
+4. Nothing is held back longer than it takes to know what it is: an event is a record as soon as its last
+   byte is here. A body that is no event stream is held up to `PIECE` bytes, then written in pieces.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, cast
+
+from msgspec import Raw
+
+from .decode import Decoder, Identity, Undecodable, decoder_for
+from .payload import is_strict, lenient, read
+from .records import NO_DATA, Bytes, End, ErrorInfo, Event, Gap, How, Request, Response, Split, StreamRecord
+from .records import Summary as SummaryRecord
+from .redact import Secrets, request_headers, response_headers
+from .sse import Block, SSEParser
+
+PIECE = 1 << 20
+"""Bytes of a body that is no event stream in one record: bounds what the tap holds of a large download."""
+
+
+class Attempt:
+    """The records of one HTTP attempt. Feed it in order; it never raises on what a server can send."""
+
+    def __init__(self, *, stream: str, call: str, attempt: int, secrets: Secrets) -> None:
+        self.stream = stream
+        self.call = call
+        self.attempt = attempt
+        self._secrets = secrets
+        self._seq = 0
+        self._decoder: Decoder = Identity()
+        self._encoding_named: str | None = None
+        self._encoding: str | None = None
+        """Set while body bytes are kept as they come because they cannot be decoded."""
+        self._parser: SSEParser | None = None
+        self._plain = bytearray()
+        self._status = 0
+        self._offset = 0
+        self._fed = 0
+        self._chunks = 0
+        self._ends: deque[tuple[int, int, int, int]] = deque()
+        """(body offset after the chunk, at, wait, ordinal) of chunks that a record yet to come may end in."""
+        self._completed = -1
+        """Ordinal of the chunk that completed the last record."""
+        self._events = 0
+        self._summary = Summary()
+
+    def request(
+        self,
+        *,
+        wall: int,
+        mono: int,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        tags: dict[str, str] | None = None,
+    ) -> Request:
+        """The request, at 0."""
+        redacted = self._secrets.found_in(body)
+        data, text, base64 = _content(self._secrets.remove(body) if redacted else body)
+        return Request(
+            stream=self.stream,
+            seq=self._next(),
+            at=0,
+            wall=wall,
+            mono=mono,
+            call=self.call,
+            attempt=self.attempt,
+            method=method,
+            url=self._secrets.remove_from_text(url),
+            headers=request_headers(headers),
+            data=data,
+            text=text,
+            base64=base64,
+            tags=tags or None,
+            redacted=("api_key",) if redacted else None,
+        )
+
+    def response(
+        self,
+        *,
+        at: int,
+        status: int,
+        headers: Iterable[tuple[str, str]],
+        url: str | None = None,
+        http: str | None = None,
+        decoded: bool = False,
+    ) -> Response:
+        """Status and headers. `decoded`: the chunks come without their content-encoding."""
+        pairs = list(headers)
+        named = {name.lower(): value for name, value in pairs}
+        encoding = None if decoded else named.get("content-encoding")
+        decoder = decoder_for(encoding)
+        self._status = status
+        self._encoding_named = encoding
+        if decoder is None:
+            self._encoding = encoding
+        else:
+            self._decoder = decoder
+            if named.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream":
+                self._parser = SSEParser()
+        return Response(
+            stream=self.stream,
+            seq=self._next(),
+            at=at,
+            status=status,
+            headers=response_headers(pairs),
+            url=url and self._secrets.remove_from_text(url),
+            http=http,
+            encoded=self._encoding,
+        )
+
+    def chunk(self, at: int, wait: int, data: bytes) -> list[StreamRecord]:
+        """Bytes of the body, as the transport delivered them."""
+        encoded = data
+        if type(self._decoder) is not Identity:
+            try:
+                data = self._decoder.feed(data)
+            except Undecodable:
+                return self._undecodable(at, wait, encoded)
+        self._fed += len(data)
+        self._ends.append((self._fed, at, wait, self._chunks))
+        self._chunks += 1
+        if self._parser is not None:
+            return [self._block(block) for block in self._parser.feed(data)]
+        self._plain += data
+        records: list[StreamRecord] = []
+        while len(self._plain) >= PIECE:
+            records.append(self._bytes(bytes(self._plain[:PIECE])))
+            del self._plain[:PIECE]
+        return records
+
+    def gap(self, at: int, chunks: int, size: int, reason: str) -> list[StreamRecord]:
+        """Chunks that could not be recorded: what is whole is written, the rest is read on from the next block."""
+        records = self._flush()
+        if self._parser is not None:
+            self._parser.resync()
+        if type(self._decoder) is not Identity:
+            # A compressed body cannot be read on after a hole: from here on its bytes are kept as they come.
+            self._keep_encoded()
+        records.append(
+            Gap(stream=self.stream, seq=self._next(), at=at, chunks=chunks, bytes=size, reason=reason)
+        )
+        return records
+
+    def end(self, at: int, wait: int, how: How, error: ErrorInfo | None = None) -> list[StreamRecord]:
+        """The end of the body, or of the attempt when there was no response."""
+        plain = self._parser is None
+        records = self._flush()
+        summary = self._summary
+        if error is not None:
+            error = ErrorInfo(type=error.type, message=self._secrets.remove_from_text(error.message))
+        split = tuple((0, at, wait) for _, at, wait, ordinal in self._ends if ordinal != self._completed)
+        records.append(
+            End(
+                stream=self.stream,
+                seq=self._next(),
+                at=at,
+                wait=wait,
+                end=how,
+                complete=summary.stopped or (plain and how == "read" and self._status > 0),
+                events=self._events,
+                bytes=self._fed,
+                chunks=self._chunks,
+                error=error,
+                summary=summary.record(),
+                split=split or None,
+            )
+        )
+        return records
+
+    def _next(self) -> int:
+        seq = self._seq
+        self._seq = seq + 1
+        return seq
+
+    def _flush(self) -> list[StreamRecord]:
+        if self._parser is not None:
+            return [self._block(block) for block in self._parser.flush()]
+        if not self._plain:
+            return []
+        data = bytes(self._plain)
+        self._plain.clear()
+        self._summary.body(data, self._status)
+        return [self._bytes(data)]
+
+    def _block(self, block: Block) -> StreamRecord:
+        if block.payload is None:
+            return self._bytes(block.wire)
+        self._events += 1
+        at, wait, chunk, split = self._arrival(len(block.wire))
+        redacted = self._secrets.found_in(block.wire)
+        if redacted:
+            block = self._redact(block)
+        payload, text, frame, raw, base64 = cast("bytes", block.payload), None, None, None, None
+        said = read(block.event, payload)
+        if said.value is not None:
+            self._summary.event(block.event, said.value)
+        elif payload == b"[DONE]":
+            self._summary.stopped = True
+        if not said.strict:
+            text = payload.decode("utf-8", "replace")
+        if not (block.usual and (said.strict or text is None or text.encode() == payload)):
+            frame, raw, base64 = _spelling(block, text)
+        return Event(
+            stream=self.stream,
+            seq=self._next(),
+            at=at,
+            wait=wait,
+            chunk=chunk,
+            event=block.event,
+            block=said.block,
+            delta=said.delta,
+            chars=said.chars,
+            data=Raw(payload) if said.strict else NO_DATA,
+            text=text,
+            frame=frame,
+            raw=raw,
+            base64=base64,
+            id=block.id,
+            retry=block.retry,
+            split=split,
+            redacted=("api_key",) if redacted else None,
+        )
+
+    def _redact(self, block: Block) -> Block:
+        """The block without secrets. No secret holds a line end, so it is one block still."""
+        parser = SSEParser()
+        blocks = [*parser.feed(self._secrets.remove(block.wire)), *parser.flush()]
+        return blocks[0]
+
+    def _bytes(self, wire: bytes) -> Bytes:
+        at, wait, chunk, split = self._arrival(len(wire))
+        redacted = self._secrets.found_in(wire)
+        data, text, base64 = _content(self._secrets.remove(wire) if redacted else wire)
+        return Bytes(
+            stream=self.stream,
+            seq=self._next(),
+            at=at,
+            wait=wait,
+            chunk=chunk,
+            data=data,
+            text=text,
+            base64=base64,
+            encoded=self._encoding,
+            split=split,
+            redacted=("api_key",) if redacted else None,
+        )
+
+    def _arrival(self, size: int) -> tuple[int, int, int, tuple[Split, ...] | None]:
+        """(at, wait, chunk, split) of the record made of the next `size` body bytes."""
+        start, self._offset = self._offset, self._offset + size
+        ends = self._ends
+        fed, at, wait, chunk = ends[0]
+        split: list[Split] | None = None
+        while fed < self._offset:
+            if fed != start or chunk != self._completed:
+                split = split or []
+                split.append((fed - start, at, wait))
+            ends.popleft()
+            fed, at, wait, chunk = ends[0]
+        self._completed = chunk
+        return at, wait, chunk, tuple(split) if split else None
+
+    def _undecodable(self, at: int, wait: int, encoded: bytes) -> list[StreamRecord]:
+        """The body stops making sense here: keep the rest as it comes, still encoded."""
+        records = self._flush()
+        self._keep_encoded()
+        return [*records, *self.chunk(at, wait, encoded)]
+
+    def _keep_encoded(self) -> None:
+        self._encoding = self._encoding_named
+        self._decoder = Identity()
+        self._parser = None
+
+
+class Summary:
+    """What the payloads of one stream said so far."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._id: str | None = None
+        self._model: str | None = None
+        self._stop_reason: str | None = None
+        self._usage: dict[str, object] = {}
+        self._error: ErrorInfo | None = None
+
+    def event(self, name: str | None, value: dict[str, Any]) -> None:
+        match value.get("type") or name:
+            case "message_start":
+                self._message(value.get("message"), partial=True)
+            case "message_delta":
+                self._take_stop(value.get("delta"))
+                self._take_usage(value.get("usage"))
+            case "message_stop":
+                self.stopped = True
+            case "error":
+                self._take_error(value)
+            case "completion":
+                self._take_stop(value)
+                self._model = _text(value.get("model")) or self._model
+                self.stopped = self.stopped or value.get("stop_reason") is not None
+            case _:
+                pass
+
+    def body(self, data: bytes, status: int) -> None:
+        """A body that is no event stream: a whole message, or an error."""
+        value = lenient(data)
+        if not isinstance(value, dict):
+            return
+        value = cast("dict[str, Any]", value)
+        if status >= 400 or value.get("type") == "error":
+            self._take_error(value)
+        else:
+            self._message(value, partial=False)
+
+    def record(self) -> SummaryRecord | None:
+        summary = SummaryRecord(
+            id=self._id,
+            model=self._model,
+            stop_reason=self._stop_reason,
+            usage=self._usage or None,
+            error=self._error,
+        )
+        return None if summary == SummaryRecord() else summary
+
+    def _message(self, message: object, *, partial: bool) -> None:
+        if not isinstance(message, dict):
+            return
+        fields = cast("dict[str, Any]", message)
+        self._id = _text(fields.get("id"))
+        self._model = _text(fields.get("model"))
+        self._take_stop(fields)
+        self._take_usage(fields.get("usage"))
+        if partial:
+            self._usage.pop("output_tokens", None)  # a placeholder until message_delta
+
+    def _take_stop(self, fields: object) -> None:
+        if isinstance(fields, dict):
+            self._stop_reason = _text(cast("dict[str, Any]", fields).get("stop_reason")) or self._stop_reason
+
+    def _take_usage(self, usage: object) -> None:
+        if isinstance(usage, dict):
+            items = cast("dict[str, object]", usage).items()
+            self._usage.update({name: value for name, value in items if value is not None})
+
+    def _take_error(self, value: dict[str, Any]) -> None:
+        error = value.get("error")
+        fields = cast("dict[str, Any]", error) if isinstance(error, dict) else value
+        self._error = ErrorInfo(
+            type=_text(fields.get("type")) or "error", message=_text(fields.get("message")) or ""
+        )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _content(data: bytes) -> tuple[Raw, str | None, str | None]:
+    """(data, text, base64): the first that can hold these bytes; none of them for no bytes."""
+    if not data:
+        return NO_DATA, None, None
+    if is_strict(data):
+        return Raw(data), None, None
+    try:
+        return NO_DATA, data.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return NO_DATA, None, b64encode(data).decode("ascii")
+
+
+def _spelling(block: Block, text: str | None) -> tuple[tuple[str, str] | None, str | None, str | None]:
+    """(frame, raw, base64): the shortest of them that gives the wire bytes of an unusual block back."""
+    try:
+        if block.frame is not None and (text is None or text.encode() == block.payload):
+            return (block.frame[0].decode("utf-8"), block.frame[1].decode("utf-8")), None, None
+        return None, block.wire.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return None, None, b64encode(block.wire).decode("ascii")

@@ -1,0 +1,51 @@
+"""Records to lines and back. A line is UTF-8 JSON that ends with one line feed and holds no other line end."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .records import Bytes, End, Event, Gap, Header, Record, Request, Response, Unknown
+
+KINDS = frozenset({"header", "request", "response", "event", "bytes", "gap", "end"})
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Header | Request | Response | Event | Bytes | Gap | End).decode
+_LINE_ENDS = (
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+    (b"\xc2\x85", b"\\u0085"),
+)
+"""Beyond what JSON escapes: characters at which some readers end a line (`str.splitlines`, old JavaScript)."""
+
+
+class _Peek(msgspec.Struct):
+    kind: str
+    stream: str | None = None
+
+
+_peek = msgspec.json.Decoder(_Peek).decode
+
+
+def encode_line(record: Record) -> bytes:
+    """One line of the log."""
+    line = _encode(record)
+    if not line.isascii():
+        # Only in strings of ours: payloads with these characters are never copied verbatim (payload.py).
+        for mark, escape in _LINE_ENDS:
+            if mark in line:
+                line = line.replace(mark, escape)
+    return line + b"\n"
+
+
+def decode_line(line: bytes) -> Record | Unknown:
+    """The record of one line; `Unknown` for a kind that is not ours.
+
+    Raises `msgspec.MsgspecError` or `UnicodeDecodeError` for a line that is not a record at all.
+    """
+    try:
+        return _decode(line)
+    except msgspec.ValidationError:
+        peek = _peek(line)
+        if peek.kind in KINDS:
+            raise
+        return Unknown(kind=peek.kind, stream=peek.stream, line=line)

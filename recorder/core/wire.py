@@ -1,0 +1,91 @@
+"""Records back to the bytes and chunks that they were made from: the inverse of attempt.py."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from .records import Bytes, End, Event, Record, Request
+from .sse import usual_frame
+
+
+class Chunk(Struct, frozen=True):
+    """Body bytes as the transport delivered them, after content-decoding.
+
+    `at`: ns since the request was sent; `wait`: ns the read blocked.
+    """
+
+    at: int
+    wait: int
+    data: bytes
+
+
+def payload(record: Event | Bytes | Request) -> bytes:
+    """What `data`, `text` or `base64` of the record stand for; of an event, the payload it dispatched."""
+    if data := bytes(record.data):
+        return data
+    if record.text is not None:
+        return record.text.encode("utf-8", "surrogatepass")
+    if record.base64 is not None and not isinstance(record, Event):
+        return b64decode(record.base64)
+    return b""
+
+
+def wire(record: Event | Bytes) -> bytes:
+    """The exact body bytes of the record."""
+    if isinstance(record, Bytes):
+        return payload(record)
+    if record.raw is not None:
+        return record.raw.encode()
+    if record.base64 is not None:
+        return b64decode(record.base64)
+    before, after = usual_frame(record.event)
+    if record.frame is not None:
+        before, after = record.frame[0].encode(), record.frame[1].encode()
+    return before + payload(record) + after
+
+
+def body(records: Iterable[Record]) -> bytes:
+    """The body of a stream, after content-decoding, byte for byte."""
+    return b"".join(wire(record) for record in records if isinstance(record, Event | Bytes))
+
+
+def chunks(records: Iterable[Record]) -> list[Chunk]:
+    """The chunks of a stream: their bytes, and when and how long the application waited for each.
+
+    How the boundaries are stored is told in FORMAT.md, "Chunks".
+    """
+    done: list[Chunk] = []
+    parts: list[bytes] = []
+    last: Event | Bytes | None = None
+    for record in records:
+        if not isinstance(record, Event | Bytes | End):
+            continue
+        splits = record.split or ()
+        ends = (
+            (last is not None)
+            if isinstance(record, End)
+            else (last is not None and record.chunk > last.chunk)
+        )
+        if last is not None and ends and len(splits) == _ended(last, record) - 1:
+            done.append(Chunk(last.at, last.wait, b"".join(parts)))
+            parts = []
+        data = b"" if isinstance(record, End) else wire(record)
+        start = 0
+        for offset, at, wait in splits:
+            done.append(Chunk(at, wait, b"".join(parts) + data[start:offset]))
+            parts, start = [], offset
+        if isinstance(record, End):
+            return done
+        parts.append(data[start:])
+        last = record
+    if last is not None:
+        done.append(Chunk(last.at, last.wait, b"".join(parts)))
+    return done
+
+
+def _ended(last: Event | Bytes, record: Event | Bytes | End) -> int:
+    """How many chunks ended after `last` was complete, the one that completed it included, before `record` was."""
+    return (record.chunks if isinstance(record, End) else record.chunk) - last.chunk
