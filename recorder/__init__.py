@@ -1,1 +1,80 @@
-"""sse-recorder."""
+"""Record Claude streams with honest times, query them with SQL, replay them in tests.
+
+    tap = recorder.Tap("recordings/")
+    client = tap.wrap(Anthropic())                       # record
+
+    recorder.open("recordings/").sql("FROM streams")     # analyse
+
+    with recorder.replay("recordings/"):                 # replay: no key, no network
+        ...
+
+The names below are the public ones. They are loaded when first used, so that importing this package costs
+next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .log.reader import CorruptError as CorruptError
+    from .log.reader import Problem as Problem
+    from .log.reader import RecordingError as RecordingError
+    from .log.streams import Stream as Stream
+    from .recording import Recording as Recording
+    from .recording import open as open  # noqa: A004 - `recorder.open` is the name one would look for
+    from .replay.errors import EndOfRecording as EndOfRecording
+    from .replay.errors import NoMatch as NoMatch
+    from .replay.session import Replay as Replay
+    from .replay.session import replay as replay
+    from .tap.middleware import Tap as Tap
+    from .tap.middleware import tags as tags
+    from .tap.transport import TapTransport as TapTransport
+    from .version import __version__ as __version__
+
+_HOME = {
+    "CorruptError": "log.reader",
+    "EndOfRecording": "replay.errors",
+    "NoMatch": "replay.errors",
+    "Problem": "log.reader",
+    "Recording": "recording",
+    "RecordingError": "log.reader",
+    "Replay": "replay.session",
+    "Stream": "log.streams",
+    "Tap": "tap.middleware",
+    "TapTransport": "tap.transport",
+    "__version__": "version",
+    "open": "recording",
+    "replay": "replay.session",
+    "tags": "tap.middleware",
+}
+
+__all__ = [
+    "CorruptError",
+    "EndOfRecording",
+    "NoMatch",
+    "Problem",
+    "Recording",
+    "RecordingError",
+    "Replay",
+    "Stream",
+    "Tap",
+    "TapTransport",
+    "__version__",
+    "open",
+    "replay",
+    "tags",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if (home := _HOME.get(name)) is None:
+        raise AttributeError(f"module 'recorder' has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -154,9 +154,7 @@ class Attempt:
         if type(self._decoder) is not Identity:
             # A compressed body cannot be read on after a hole: from here on its bytes are kept as they come.
             self._keep_encoded()
-        records.append(
-            Gap(stream=self.stream, seq=self._next(), at=at, chunks=chunks, bytes=size, reason=reason)
-        )
+        records.append(Gap(stream=self.stream, seq=self._next(), at=at, chunks=chunks, bytes=size, reason=reason))
         return records
 
     def end(self, at: int, wait: int, how: How, error: ErrorInfo | None = None) -> list[StreamRecord]:

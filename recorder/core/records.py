@@ -9,10 +9,12 @@ Times are integers in nanoseconds. `at` counts from the moment the request was s
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
+
+from .payload import lenient
 
 FORMAT = "sse-recording"
 VERSION = 1
@@ -61,6 +63,14 @@ class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True
     base64: str | None = None
     tags: dict[str, str] | None = None
     redacted: tuple[str, ...] | None = None
+
+    @property
+    def body(self) -> Any:
+        """The body's JSON, decoded; its text when it is not JSON; None when there is none."""
+        if data := bytes(self.data):
+            return msgspec.json.decode(data)
+        value = lenient(self.text.encode("utf-8", "surrogatepass")) if self.text else None
+        return self.text if value is None else value
 
 
 class Response(Struct, tag="response", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):

@@ -64,11 +64,7 @@ def chunks(records: Iterable[Record]) -> list[Chunk]:
         if not isinstance(record, Event | Bytes | End):
             continue
         splits = record.split or ()
-        ends = (
-            (last is not None)
-            if isinstance(record, End)
-            else (last is not None and record.chunk > last.chunk)
-        )
+        ends = (last is not None) if isinstance(record, End) else (last is not None and record.chunk > last.chunk)
         if last is not None and ends and len(splits) == _ended(last, record) - 1:
             done.append(Chunk(last.at, last.wait, b"".join(parts)))
             parts = []

@@ -1,0 +1,1 @@
+"""Files: segments are written here, by one thread, and read back, strictly or salvaging."""

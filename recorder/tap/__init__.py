@@ -1,0 +1,1 @@
+"""The tap: observes the streams of an application and never changes them."""

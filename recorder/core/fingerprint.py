@@ -1,0 +1,82 @@
+"""What makes two requests the same request: the canonical JSON of method, path and body.
+
+Left out are the fields in `VOLATILE`, which change from run to run and do not change the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+VOLATILE = ("metadata.user_id",)
+"""Body fields that are not compared, as dotted paths."""
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def path_of(url: str) -> str:
+    """The path and query of a URL from `/v1/` on: a recording answers whatever the base URL is."""
+    parts = urlsplit(url)
+    path = parts.path
+    at = path.find("/v1/")
+    return (path[at:] if at >= 0 else path) + (f"?{parts.query}" if parts.query else "")
+
+
+def canonical(method: str, url: str, body: Any) -> bytes:
+    """The bytes that are compared. `body`: decoded JSON, a text, or None."""
+    return _encode([method.upper(), path_of(url), without_volatile(body)])
+
+
+def fingerprint(method: str, url: str, body: Any) -> str:
+    """32 hex digits; equal for equal requests."""
+    return blake2b(canonical(method, url, body), digest_size=16).hexdigest()
+
+
+def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
+    """Where two JSON values differ, a line each: `$.messages[0].content: "a" recorded, "b" asked`."""
+    if isinstance(recorded, dict) and isinstance(asked, dict):
+        ours, theirs = cast("dict[str, Any]", recorded), cast("dict[str, Any]", asked)
+        for key in [*ours, *(key for key in theirs if key not in ours)]:
+            if key not in theirs:
+                yield f"{path}.{key}: {_short(ours[key])} recorded, absent in the request"
+            elif key not in ours:
+                yield f"{path}.{key}: {_short(theirs[key])} asked, absent in the recording"
+            else:
+                yield from differences(ours[key], theirs[key], f"{path}.{key}")
+    elif isinstance(recorded, list) and isinstance(asked, list):
+        left, right = cast("list[Any]", recorded), cast("list[Any]", asked)
+        if len(left) != len(right):
+            yield f"{path}: {len(left)} items recorded, {len(right)} asked"
+        for n, (a, b) in enumerate(zip(left, right, strict=False)):
+            yield from differences(a, b, f"{path}[{n}]")
+    elif recorded != asked or type(recorded) is not type(asked):
+        yield f"{path}: {_short(recorded)} recorded, {_short(asked)} asked"
+
+
+def without_volatile(body: Any) -> Any:
+    """`body` as it is compared."""
+    for path in VOLATILE:
+        body = _without(body, path.split("."))
+    return body
+
+
+def _without(value: Any, path: list[str]) -> Any:
+    if not isinstance(value, dict) or path[0] not in value:
+        return value
+    fields = dict(cast("dict[str, Any]", value))
+    if len(path) == 1:
+        del fields[path[0]]
+    else:
+        fields[path[0]] = _without(fields[path[0]], path[1:])
+        if fields[path[0]] == {}:
+            del fields[path[0]]
+    return fields
+
+
+def _short(value: Any) -> str:
+    text = msgspec.json.encode(value, enc_hook=str).decode("utf-8", "replace")
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"

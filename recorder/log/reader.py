@@ -1,0 +1,173 @@
+"""Files in: lines to records, strictly or salvaging, in constant memory. Never silent about what it left out.
+
+A torn last line is what a killed process leaves behind: it is reported and is no error. Anything else that
+is not a record is an error to a strict reader; a salvaging one reports it and reads on.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from recorder.core.lines import decode_line, encode_line
+from recorder.core.payload import is_strict
+from recorder.core.records import FORMAT, NO_DATA, VERSION, Bytes, Event, Header, Record, Request, Unknown
+
+MAX_LINE = 128 << 20
+"""Bytes. A 16 MiB event can be six times as long as a JSON string; past this a line is left out, not loaded."""
+SUFFIX = ".jsonl"
+
+
+class RecordingError(ValueError):
+    """A recording cannot be read or written: `path`, `line` (from 1, or None), `reason`, `hint`."""
+
+    def __init__(self, path: Path | str, reason: str, hint: str | None = None, *, line: int | None = None) -> None:
+        self.path = Path(path)
+        self.line = line
+        self.reason = reason
+        self.hint = hint
+        where = f"{path}:{line}" if line else f"{path}"
+        super().__init__(f"{where}: {reason}" + (f"; {hint}" if hint else ""))
+
+
+class CorruptError(RecordingError):
+    """A line in the middle of a recording is not a record."""
+
+
+class Problem(Struct, frozen=True):
+    """Something that was left out, and where (`line` from 1)."""
+
+    path: Path
+    line: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
+
+
+Report = Callable[[Problem], None]
+
+
+def find_segments(path: str | Path) -> list[Path]:
+    """The segments that `path` names: a file, a directory (searched to its bottom), or a glob; sorted by name.
+
+    Raises RecordingError when there is none.
+    """
+    source = Path(path)
+    try:
+        if source.is_dir():
+            found = sorted(child for child in source.rglob(f"*{SUFFIX}") if child.is_file())
+            next(source.iterdir(), None)  # rglob is silent about a directory that it may not read
+            if not found:
+                raise RecordingError(source, f"no recordings in this directory (no *{SUFFIX})")
+            return found
+        if source.exists():
+            return [source]
+    except PermissionError:
+        raise RecordingError(source, "permission denied", "check its mode and owner") from None
+    if glob.has_magic(str(path)):
+        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207
+        if found:
+            return [segment for one in found for segment in find_segments(one)]
+        raise RecordingError(path, "no file matches")
+    raise RecordingError(path, "no such file or directory")
+
+
+def read_records(path: Path, *, salvage: bool = False, report: Report) -> Iterator[tuple[int, Record | Unknown]]:
+    """(line number, record) of one segment.
+
+    Raises RecordingError for a file that is no recording, is newer than this version, or cannot be opened,
+    and, unless salvaging, CorruptError for a line that is not a record.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _read(file, path, salvage=salvage, report=report)
+    except OSError as error:
+        raise RecordingError(path, _plainly(error), "check that it is there and may be read") from None
+
+
+def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Iterator[tuple[int, Record | Unknown]]:
+    number = 0
+    started = False
+    while line := file.readline(MAX_LINE):
+        number += 1
+        if not line.endswith(b"\n"):
+            if len(line) < MAX_LINE:
+                report(Problem(path, number, f"torn last line ({len(line)} bytes without an end) left out"))
+                break
+            _skip_line(file)
+            record: Record | Unknown | str = f"line longer than {MAX_LINE >> 20} MiB"
+        else:
+            record = _record(line)
+        if isinstance(record, Header):
+            _check_version(record, path, number)
+            started = True
+        elif not started:
+            reason = "not a recording (its first line is no header)"
+            raise RecordingError(path, reason, line=number)
+        if isinstance(record, str):
+            if not salvage:
+                raise CorruptError(path, record, "salvaging reads the rest (--salvage)", line=number)
+            report(Problem(path, number, f"{record}; left out"))
+            continue
+        yield number, record
+    if number == 0:
+        report(Problem(path, None, "empty file"))
+
+
+def _record(line: bytes) -> Record | Unknown | str:
+    """The record of a line, or what is wrong with it."""
+    try:
+        line.decode("utf-8") if not line.isascii() else None
+        return decode_line(line)
+    except UnicodeDecodeError as error:
+        return f"bad UTF-8 at byte {error.start}"
+    except RecursionError:
+        return "nested too deeply"
+    except msgspec.ValidationError as error:
+        return f"not a record: {error}"
+    except msgspec.DecodeError as error:
+        return f"not JSON: {error}"
+
+
+def _check_version(header: Header, path: Path, number: int) -> None:
+    if header.format != FORMAT:
+        raise RecordingError(path, f"not a recording (its format is {header.format!r})", line=number)
+    if header.v > VERSION:
+        raise RecordingError(
+            path,
+            f"written by a newer sse-recorder (format {header.v}; this one reads up to {VERSION})",
+            "pip install -U sse-recorder",
+            line=number,
+        )
+    if header.v < 1:
+        raise RecordingError(path, f"format {header.v} does not exist", line=number)
+
+
+def _skip_line(file: BinaryIO) -> None:
+    while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
+        pass
+
+
+def _plainly(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def copy_readable(source: Path, target: BinaryIO) -> int:
+    """Copy the whole lines of a segment that every JSON reader takes; returns how many were left out.
+
+    Payloads that some reader would refuse are moved to `text`. Raises RecordingError as `read_records` does.
+    """
+    left_out: list[Problem] = []
+    for _, record in read_records(source, salvage=True, report=left_out.append):
+        if isinstance(record, Unknown):
+            continue
+        if isinstance(record, Request | Event | Bytes) and (data := bytes(record.data)) and not is_strict(data):
+            record = msgspec.structs.replace(record, data=NO_DATA, text=data.decode("utf-8", "replace"))
+        target.write(encode_line(record))
+    return len(left_out)

@@ -1,0 +1,110 @@
+"""Records to streams: the lines of many interleaved streams, put together one stream at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from recorder.core import wire
+from recorder.core.message import fold
+from recorder.core.payload import lenient
+from recorder.core.records import Bytes, End, Event, Header, Request, Response, StreamRecord, Unknown
+from recorder.core.timing import Timing, timing
+
+from .reader import Problem, Report, read_records
+
+
+class Stream:
+    """One HTTP attempt: its request, its response, every event with its time, and how it ended.
+
+    `response` is None when the connection failed, `end` when the process died before the stream did.
+    """
+
+    def __init__(self, header: Header, request: Request, path: Path) -> None:
+        self.header = header
+        self.path = path
+        self.request = request
+        self.response: Response | None = None
+        self.end: End | None = None
+        self.records: list[StreamRecord] = [request]
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.id} {self.request.method} {self.request.url} {len(self.records)} records>"
+
+    @property
+    def id(self) -> str:
+        return self.request.stream
+
+    @property
+    def call(self) -> str:
+        """Equal for all attempts of one SDK method call."""
+        return self.request.call
+
+    @property
+    def events(self) -> list[Event]:
+        """The server-sent events, in order."""
+        return [record for record in self.records if isinstance(record, Event)]
+
+    def chunks(self) -> list[wire.Chunk]:
+        """The body as the transport delivered it: bytes, `at` and `wait` in ns."""
+        return wire.chunks(self.records)
+
+    def body(self) -> bytes:
+        """The body, after content-decoding, byte for byte (but for what was redacted)."""
+        return wire.body(self.records)
+
+    def message(self) -> dict[str, Any] | None:
+        """The final Message, as far as it came: folded from the events, or the JSON body of a plain call."""
+        if self.events:
+            payloads = (lenient(wire.payload(event)) for event in self.events)
+            return fold(payload for payload in payloads if isinstance(payload, dict))
+        body = lenient(self.body()) if any(isinstance(record, Bytes) for record in self.records) else None
+        return body if isinstance(body, dict) and body.get("type") == "message" else None
+
+    def timing(self) -> Timing:
+        """The metrics of METRICS: seconds from the moment the request was sent."""
+        return timing(self.records)
+
+
+def read_streams(paths: Iterable[Path], *, salvage: bool = False, report: Report) -> Iterator[Stream]:
+    """The streams of some segments, each when its `end` record is read; those without one last.
+
+    Holds the streams that are open at one point of the files, not the files. Raises RecordingError
+    (see `read_records`); a stream whose request is missing is reported and left out.
+    """
+    open_streams: dict[str, Stream] = {}
+    orphans: set[str] = set()
+    for path in paths:
+        header: Header | None = None
+        for number, record in read_records(path, salvage=salvage, report=report):
+            if isinstance(record, Header):
+                header = record
+                continue
+            if isinstance(record, Unknown) or header is None:
+                continue
+            if isinstance(record, Request):
+                open_streams[record.stream] = Stream(header, record, path)
+                continue
+            stream = open_streams.get(record.stream)
+            if stream is None:
+                if record.stream not in orphans:
+                    report(Problem(path, number, f"stream {record.stream} has no request record; left out"))
+                orphans.add(record.stream)
+                continue
+            _add(stream, record, path, number, report)
+            if stream.end is not None:
+                yield open_streams.pop(stream.id)
+    yield from open_streams.values()
+
+
+def _add(stream: Stream, record: StreamRecord, path: Path, number: int, report: Report) -> None:
+    expected = stream.records[-1].seq + 1
+    if record.seq != expected:
+        missing = f"seq {expected} to {record.seq - 1}" if record.seq > expected else f"order at seq {record.seq}"
+        report(Problem(path, number, f"stream {stream.id}: {missing} is missing"))
+    stream.records.append(record)
+    if isinstance(record, Response):
+        stream.response = record
+    elif isinstance(record, End):
+        stream.end = record

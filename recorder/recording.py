@@ -1,0 +1,72 @@
+"""A recording as a value: its streams one by one, or all of them as tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .log.reader import Problem, RecordingError, find_segments
+from .log.streams import Stream, read_streams
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Recording:
+    """One file, a directory of segments, or a glob. Nothing is read before it is asked for.
+
+    `salvage`: read on past corrupt lines. What was left out is in `problems` once it has been noticed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, salvage: bool = False) -> None:
+        self.path = Path(path)
+        self.salvage = salvage
+        self.problems: list[Problem] = []
+        """What could not be read, so far: a torn last line, an empty file, and corrupt lines when salvaging."""
+        self.segments = find_segments(path)
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def __repr__(self) -> str:
+        return f"<recorder.Recording {os.fspath(self.path)!r} segments={len(self.segments)}>"
+
+    def streams(self) -> Iterator[Stream]:
+        """Every stream, lazily, in the order in which they ended; lost ones last.
+
+        Raises RecordingError for a file that is no recording or is newer than this version, and CorruptError
+        for a line that is not a record, unless salvaging.
+        """
+        noted: set[Problem] = set(self.problems)
+
+        def report(problem: Problem) -> None:
+            if problem not in noted:
+                noted.add(problem)
+                self.problems.append(problem)
+
+        return read_streams(self.segments, salvage=self.salvage, report=report)
+
+    def stream(self, id: str) -> Stream:  # noqa: A002 - the field is called `id`
+        """The stream whose id is `id`, or starts with it. Raises RecordingError for none, or several."""
+        found = [stream for stream in self.streams() if stream.id.startswith(id)]
+        exact = [stream for stream in found if stream.id == id]
+        if len(exact or found) != 1:
+            many = f"{len(found)} streams start with {id!r}" if found else f"no stream starts with {id!r}"
+            raise RecordingError(self.path, many, "recorder ls shows the ids")
+        return (exact or found)[0]
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """A DuckDB relation over the tables `calls`, `streams`, `blocks`, `events` and `stalls`.
+
+        `.fetchall()`, `.df()`, `.pl()`, `.arrow()` give its rows. The tables are made on first use.
+        """
+        if self._connection is None:
+            from .analytics.database import connect
+
+            self._connection = connect(self.segments)
+        return self._connection.sql(query)
+
+
+def open(path: str | os.PathLike[str], *, salvage: bool = False) -> Recording:  # noqa: A001
+    """Open a recording: a file, a directory, or a glob. Raises RecordingError when there is none."""
+    return Recording(path, salvage=salvage)

@@ -1,0 +1,133 @@
+"""Which recorded stream answers a request: an equal request, in the order sent, each served once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+from typing import Any
+
+import httpx2
+
+from recorder.core.fingerprint import canonical, differences, fingerprint, path_of, without_volatile
+from recorder.core.payload import lenient
+from recorder.core.redact import Secrets
+from recorder.log.streams import Stream
+
+from .errors import NoMatch
+
+_SHOWN = 8
+_COMPARED = 20_000
+"""Characters of a request that are compared to find the nearest one: similarity is quadratic."""
+
+
+class Asked:
+    """A request as it is compared: its secrets replaced as they were when it was recorded."""
+
+    def __init__(self, request: httpx2.Request) -> None:
+        secrets = Secrets()
+        content = _content(request)
+        content = secrets.remove(content) if secrets.found_in(content) else content
+        value = lenient(content) if content else None
+        self.method = request.method
+        self.url = str(request.url)
+        self.body: Any = content.decode("utf-8", "replace") if content and value is None else value
+        retries = request.headers.get("x-stainless-retry-count", "0")
+        self.attempt = int(retries) if retries.isdecimal() else 0
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.method, self.url, self.body)
+
+
+def _content(request: httpx2.Request) -> bytes:
+    try:
+        return request.content
+    except httpx2.RequestNotRead:
+        return b""
+
+
+class Shelf:
+    """The recorded streams, by what was asked. `name` is what errors call it.
+
+    `repeat`: once all that match were served, begin again with the first.
+    """
+
+    def __init__(self, streams: Iterable[Stream], name: str, *, repeat: bool = False) -> None:
+        self._name = name
+        self._repeat = repeat
+        self._lock = threading.Lock()
+        self.streams = sorted(streams, key=lambda stream: (stream.request.wall, stream.request.mono))
+        """In the order in which they were sent."""
+        self.served: list[Stream] = []
+        self._waiting: dict[str, list[Stream]] = {}
+        for stream in self.streams:
+            request = stream.request
+            key = fingerprint(request.method, request.url, request.body)
+            self._waiting.setdefault(key, []).append(stream)
+        self.paths = {path_of(stream.request.url).partition("?")[0] for stream in self.streams}
+
+    @property
+    def unused(self) -> list[Stream]:
+        """Streams that nothing asked for yet."""
+        return [stream for stream in self.streams if stream not in self.served]
+
+    def take(self, request: httpx2.Request) -> Stream:
+        """The stream that answers. Raises NoMatch.
+
+        Among equal requests, the first one sent; of a retried one, the attempt that this request is.
+        """
+        asked = Asked(request)
+        with self._lock:
+            waiting = self._waiting.get(asked.fingerprint)
+            if waiting:
+                same = [stream for stream in waiting if stream.request.attempt == asked.attempt]
+                stream = (same or waiting)[0]
+                waiting.remove(stream)
+                if self._repeat:
+                    waiting.append(stream)
+                self.served.append(stream)
+                return stream
+        raise self._no_match(asked, served=waiting is not None)
+
+    def _no_match(self, asked: Asked, *, served: bool) -> NoMatch:
+        what = f"{asked.method} {path_of(asked.url)}"
+        if not self.streams:
+            return NoMatch(f"{self._name}: {what}: the recording has no streams", kind="empty")
+        if served:
+            times = sum(stream.request.body == asked.body for stream in self.served)
+            return NoMatch(
+                f"{self._name}: {what}: recorded {times} time(s), and served as often already; "
+                f"record the request once more",
+                kind="served",
+            )
+        wanted = canonical(asked.method, asked.url, asked.body).decode()[:_COMPARED]
+        nearest = max(self.streams, key=lambda stream: _likeness(stream, wanted))
+        lines = tuple(_differences(nearest, asked))
+        age = max(0, time.time_ns() - nearest.request.wall) / 86_400e9
+        shown = "".join(f"\n  {line}" for line in lines[:_SHOWN])
+        more = f"\n  … and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+        return NoMatch(
+            f"{self._name}: {what}: no recorded request is equal. The nearest, {nearest.id} "
+            f"({age:.0f} days old, anthropic {nearest.header.anthropic or 'unknown'}), differs:{shown}{more}\n"
+            f"Record it again if the change is meant.",
+            kind="differs",
+            nearest=nearest.id,
+            differences=lines,
+        )
+
+
+def _likeness(stream: Stream, wanted: str) -> float:
+    request = stream.request
+    have = canonical(request.method, request.url, request.body).decode()[:_COMPARED]
+    return SequenceMatcher(None, have, wanted, autojunk=False).quick_ratio()
+
+
+def _differences(stream: Stream, asked: Asked) -> Iterable[str]:
+    request = stream.request
+    if request.method != asked.method.upper():
+        yield f"method: {request.method} recorded, {asked.method} asked"
+    if path_of(request.url) != path_of(asked.url):
+        yield f"path: {path_of(request.url)} recorded, {path_of(asked.url)} asked"
+    yield from differences(without_volatile(request.body), without_volatile(asked.body))

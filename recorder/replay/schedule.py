@@ -1,0 +1,63 @@
+"""When each piece of a recorded stream is due: absolute times from the send, so that nothing drifts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import anyio
+import anyio.lowlevel
+
+from recorder.core.records import Bytes, End, Event, Response
+from recorder.log.streams import Stream
+
+Timing = Literal["instant", "recorded"]
+_SPIN_NS = 1_200_000
+"""An event loop wakes up to 2 ms late: sleep until this much before, then yield to it until it is time."""
+
+
+class Pace:
+    """Maps recorded times to times of this run, in ns from the send.
+
+    `speed` divides all times. `idle_limit` (s, after `speed`) cuts longer silences down to it.
+    """
+
+    def __init__(
+        self, stream: Stream, timing: Timing, speed: float = 1.0, idle_limit: float | None = None
+    ) -> None:
+        self._instant = timing == "instant"
+        self._speed = speed
+        self._cuts = list(_cuts(stream, speed, idle_limit)) if idle_limit is not None else []
+
+    def due(self, at: int) -> int | None:
+        """ns after the send at which what was recorded at `at` is due; None for at once."""
+        if self._instant:
+            return None
+        return int(at / self._speed) - sum(cut for start, cut in self._cuts if start < at)
+
+
+def _cuts(stream: Stream, speed: float, idle_limit: float) -> Iterator[tuple[int, int]]:
+    """(recorded time at which a long silence began, ns by which to shorten it)."""
+    last = 0
+    for record in stream.records:
+        if isinstance(record, Response | Event | Bytes | End):
+            excess = int((record.at - last) / speed) - int(idle_limit * 1e9)
+            if excess > 0:
+                yield last, excess
+            last = record.at
+
+
+def sleep_until(deadline: int) -> None:
+    """Block until `deadline`, in ns of `time.perf_counter_ns`."""
+    while (left := deadline - time.perf_counter_ns()) > 0:
+        time.sleep(left / 1e9)
+
+
+async def sleep_until_async(deadline: int) -> None:
+    """The same for asyncio and trio, to the precision of `_SPIN_NS` or better."""
+    left = deadline - time.perf_counter_ns()
+    if left > _SPIN_NS:
+        await anyio.sleep((left - _SPIN_NS) / 1e9)
+    while time.perf_counter_ns() < deadline:  # noqa: ASYNC110 - waits for a time, not for an event
+        await anyio.lowlevel.checkpoint()

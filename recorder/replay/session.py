@@ -1,0 +1,189 @@
+"""`recorder.replay(path)`: every client in the process is answered from a recording, or one client is.
+
+Inside `with`, the two network transports of httpx2 (and the SDK's aiohttp one) are stood in for, at their
+public methods, so a client made long before is answered as well; a transport of one's own that wraps one of
+them still runs. Requests that are not for Claude pass: a test may talk to its own server.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Self
+
+import anthropic
+import httpx2
+
+from recorder.log.reader import Problem, find_segments
+from recorder.log.streams import Stream, read_streams
+
+from .errors import NoMatch
+from .match import Shelf
+from .schedule import Pace, Timing
+from .transport import ReplayTransport
+
+_PLACEHOLDER_KEY = "replayed-no-key-needed"
+
+
+class Replay:
+    """A recording that answers requests. Each recorded stream is served once.
+
+    timing: `instant` (no waiting, not even before the SDK's retries) or `recorded`: every chunk at its
+    recorded time from the send, divided by `speed`, silences cut to `idle_limit` seconds.
+
+    Raises RecordingError when the recording cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timing: Timing = "instant",
+        speed: float = 1.0,
+        idle_limit: float | None = None,
+    ) -> None:
+        if timing not in ("instant", "recorded"):
+            raise ValueError(f"timing is {timing!r}; it is 'instant' or 'recorded'")
+        if not speed > 0:
+            raise ValueError(f"speed is {speed!r}; it is a number above 0")
+        self.problems: list[Problem] = []
+        streams = read_streams(find_segments(path), report=self.problems.append)
+        self._shelf = Shelf(streams, os.fspath(path))
+        self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
+        self._transport = ReplayTransport(self._answer)
+        self._tokens: list[Token[Replay | None]] = []
+
+    @property
+    def streams(self) -> list[Stream]:
+        """All that was recorded, in the order in which it was sent."""
+        return self._shelf.streams
+
+    @property
+    def served(self) -> list[Stream]:
+        """What was served so far, in that order."""
+        return list(self._shelf.served)
+
+    @property
+    def unused(self) -> list[Stream]:
+        """What nothing asked for so far."""
+        return self._shelf.unused
+
+    @property
+    def transport(self) -> ReplayTransport:
+        """The httpx2 transport that answers, sync and async."""
+        return self._transport
+
+    def client(self, **options: Any) -> anthropic.Anthropic:
+        """A client that is answered by this recording, with `options` of `anthropic.Anthropic`."""
+        http = anthropic.DefaultHttpxClient(transport=self._transport)
+        return anthropic.Anthropic(**{"api_key": _PLACEHOLDER_KEY, **options, "http_client": http})
+
+    def async_client(self, **options: Any) -> anthropic.AsyncAnthropic:
+        """An async client that is answered by this recording, with `options` of `anthropic.AsyncAnthropic`."""
+        http = anthropic.DefaultAsyncHttpxClient(transport=self._transport)
+        return anthropic.AsyncAnthropic(**{"api_key": _PLACEHOLDER_KEY, **options, "http_client": http})
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_current.set(self))
+        _stand_in(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _step_down(self)
+        _current.reset(self._tokens.pop())
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def answers(self, request: httpx2.Request) -> bool:
+        """True for a request to Claude: it says so, or its path was recorded."""
+        return "anthropic-version" in request.headers or request.url.path in self._shelf.paths
+
+    def _answer(self, request: httpx2.Request) -> tuple[Stream, Pace]:
+        stream = self._shelf.take(request)
+        return stream, self._pace(stream)
+
+
+def replay(
+    path: str | os.PathLike[str],
+    *,
+    timing: Timing = "instant",
+    speed: float = 1.0,
+    idle_limit: float | None = None,
+) -> Replay:
+    """Answer from the recording at `path`: `with recorder.replay(path): ...`, or `.client()` for one client."""
+    return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit)
+
+
+_current: ContextVar[Replay | None] = ContextVar("recorder_replay", default=None)
+_lock = threading.Lock()
+_active: list[Replay] = []
+_originals: list[tuple[type, str, Any]] = []
+
+
+def _replay_for(request: httpx2.Request) -> Replay | None:
+    """The replay that this request belongs to: its context's; in a thread without one, the only one there is."""
+    current = _current.get()
+    if current is None and _active:
+        if len({id(replay) for replay in _active}) > 1:
+            raise NoMatch(
+                f"{request.method} {request.url}: {len(_active)} replays are active and this thread is in none of "
+                "them; start it with contextvars.copy_context().run",
+                kind="ambiguous",
+            )
+        current = _active[0]
+    return current if current is not None and current.answers(request) else None
+
+
+def _stand_in(replay: Replay) -> None:
+    with _lock:
+        _active.append(replay)
+        if len(_active) > 1:
+            return
+        _replace(httpx2.HTTPTransport, "handle_request", _sync_stand_in)
+        _replace(httpx2.AsyncHTTPTransport, "handle_async_request", _async_stand_in)
+        if aiohttp := sys.modules.get("anthropic._vendor.httpx_aiohttp.transport"):
+            _replace(aiohttp.AiohttpTransport, "handle_async_request", _async_stand_in)
+
+
+def _step_down(replay: Replay) -> None:
+    with _lock:
+        _active.remove(replay)
+        while not _active and _originals:
+            owner, name, method = _originals.pop()
+            setattr(owner, name, method)
+
+
+def _replace(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+    method = owner.__dict__[name]
+    _originals.append((owner, name, method))
+    setattr(owner, name, make(method))
+
+
+def _sync_stand_in(method: Any) -> Any:
+    def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
+        replay = _replay_for(request)
+        return method(self, request) if replay is None else replay.transport.handle_request(request)
+
+    return handle_request
+
+
+def _async_stand_in(method: Any) -> Any:
+    async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
+        replay = _replay_for(request)
+        if replay is None:
+            return await method(self, request)
+        return await replay.transport.handle_async_request(request)
+
+    return handle_async_request

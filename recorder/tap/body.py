@@ -1,0 +1,187 @@
+"""What stands between a response body and its reader: note the time of each chunk and hand it on.
+
+Both wrappers read the clock after a chunk arrived and when the next is asked for, so `wait` is what the
+reader was blocked for and the rest is what the application held. They never read ahead and hold nothing
+back. They are of the kind they wrap and forward what they do not know: `httpx2.Response.elapsed` and the
+SDK's tracing look for attributes on the body.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Any
+
+import httpx2
+
+from recorder.core.attempt import Attempt
+from recorder.core.records import ErrorInfo, How
+from recorder.log.writer import Dropped, Ended, Received, Writer
+
+log = logging.getLogger("recorder")
+
+
+class Watch:
+    """The application's side of one attempt: from here everything goes to the writer's queue, and no further."""
+
+    __slots__ = ("_attempt", "_dropped_bytes", "_dropped_chunks", "_ended", "_sent", "_writer", "clock")
+
+    def __init__(self, attempt: Attempt, writer: Writer, clock: Callable[[], int], sent: int) -> None:
+        self.clock = clock
+        self._attempt = attempt
+        self._writer = writer
+        self._sent = sent
+        self._ended = False
+        self._dropped_chunks = 0
+        self._dropped_bytes = 0
+
+    def response(self, received: Received) -> None:
+        self._writer.put(self._attempt, self.clock() - self._sent, 0, received)
+
+    def chunk(self, now: int, wait: int, data: bytes) -> None:
+        """The hot path."""
+        if self._dropped_chunks:
+            self._tell_dropped(now)
+        if not self._writer.put_chunk(self._attempt, now - self._sent, wait, data):
+            self._dropped_chunks += 1
+            self._dropped_bytes += len(data)
+
+    def end(self, now: int, wait: int, how: How, error: ErrorInfo | None = None) -> None:
+        """The end, once: what comes after the first is what closing does."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._dropped_chunks:
+            self._tell_dropped(now)
+        self._writer.put(self._attempt, now - self._sent, wait, Ended(how, error))
+
+    def failed(self, now: int, wait: int, error: BaseException) -> None:
+        """An exception came out of the transport. Cancellation and the like are the application's doing."""
+        how: How = "failed" if isinstance(error, Exception) else "closed"
+        self.end(now, wait, how, _error_info(error))
+
+    def closed(self) -> None:
+        if not self._ended:
+            self.end(self.clock(), 0, "closed")
+
+    def _tell_dropped(self, now: int) -> None:
+        dropped = Dropped(self._dropped_chunks, self._dropped_bytes)
+        self._writer.put(self._attempt, now - self._sent, 0, dropped)
+        self._dropped_chunks = self._dropped_bytes = 0
+
+
+def _error_info(error: BaseException) -> ErrorInfo:
+    """The transport's own exception: the SDK wraps one that kept it from getting a response."""
+    cause = error.__cause__
+    if isinstance(cause, httpx2.HTTPError) and not isinstance(error, httpx2.HTTPError):
+        error = cause
+    kind = type(error)
+    package = kind.__module__.partition(".")[0]
+    name = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
+    return ErrorInfo(type=name, message=str(error))
+
+
+class SyncBody(httpx2.SyncByteStream):
+    """A body read by a sync client."""
+
+    stream_observer: Any = None
+    """The SDK asks for it twice an event; found here it costs nothing, through `__getattr__` 4 µs."""
+
+    def __init__(self, body: httpx2.SyncByteStream, watch: Watch) -> None:
+        self._body = body
+        self._watch = watch
+        self.stream_observer = getattr(body, "stream_observer", None)
+
+    def __iter__(self) -> Iterator[bytes]:
+        watch, clock = self._watch, self._watch.clock
+        asked = clock()
+        try:
+            for chunk in self._body:
+                now = clock()
+                watch.chunk(now, now - asked, chunk)
+                yield chunk
+                asked = clock()
+        except GeneratorExit:
+            watch.closed()
+            raise
+        except BaseException as error:
+            watch.failed(now := clock(), now - asked, error)
+            raise
+        watch.end(now := clock(), now - asked, "read")
+
+    def close(self) -> None:
+        try:
+            self._body.close()
+        finally:
+            self._watch.closed()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
+    def __del__(self) -> None:
+        self._watch.closed()
+
+
+class AsyncBody(httpx2.AsyncByteStream):
+    """A body read by an async client."""
+
+    stream_observer: Any = None
+
+    def __init__(self, body: httpx2.AsyncByteStream, watch: Watch) -> None:
+        self._body = body
+        self._watch = watch
+        self.stream_observer = getattr(body, "stream_observer", None)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        watch, clock = self._watch, self._watch.clock
+        chunks = self._body.__aiter__()
+        asked = clock()
+        try:
+            async for chunk in chunks:
+                now = clock()
+                watch.chunk(now, now - asked, chunk)
+                yield chunk
+                asked = clock()
+        except GeneratorExit:
+            watch.closed()
+            raise
+        except BaseException as error:
+            watch.failed(now := clock(), now - asked, error)
+            raise
+        finally:
+            # In the task that read it; left to the event loop it would be closed in another one.
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+        watch.end(now := clock(), now - asked, "read")
+
+    async def aclose(self) -> None:
+        try:
+            await self._body.aclose()
+        finally:
+            self._watch.closed()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
+    def __del__(self) -> None:
+        self._watch.closed()
+
+
+def watch_body(response: httpx2.Response, watch: Watch) -> None:
+    """Have the body of `response` watched while it is read; note it whole when it has been read already."""
+    if response.is_stream_consumed or response.is_closed:
+        now = watch.clock()
+        try:
+            content = response.content
+        except httpx2.ResponseNotRead:
+            watch.closed()
+            return
+        if content:
+            watch.chunk(now, 0, content)
+        watch.end(now, 0, "read")
+    elif isinstance(response.stream, httpx2.AsyncByteStream) and not isinstance(
+        response.stream, httpx2.SyncByteStream
+    ):
+        response.stream = AsyncBody(response.stream, watch)
+    elif isinstance(response.stream, httpx2.SyncByteStream):
+        response.stream = SyncBody(response.stream, watch)

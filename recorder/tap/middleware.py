@@ -1,0 +1,255 @@
+"""The tap on the Anthropic SDK, as the middleware that the SDK has for such things.
+
+Middleware runs once per HTTP attempt, inside the SDK's retry loop, so every attempt is a stream of its own.
+It sees a request before it is built and a response after its headers came. What that costs in precision:
+0 on the time line is when the SDK begins to build the request, a fraction of a millisecond before it is
+sent; and of a call that does not stream, whose body the SDK reads before we see it, headers and body both
+have the time at which the body had been read. `TapTransport` sits lower and has neither.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import anthropic
+import httpx2
+import msgspec
+from anthropic import Middleware
+
+from recorder.core.attempt import Attempt
+from recorder.core.records import FORMAT, VERSION, Header
+from recorder.core.redact import Secrets
+from recorder.log.writer import QUEUE_BYTES, Received, Sent, Stats, Writer
+from recorder.version import __version__
+
+from .body import Watch, log, watch_body
+
+if TYPE_CHECKING:
+    from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext
+
+_KEY_PREFIX = "stainless-python-retry-"
+_KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+_tags: ContextVar[dict[str, str]] = ContextVar("recorder_tags", default={})  # noqa: B039 - never changed in place
+_last_call: ContextVar[tuple[str, str]] = ContextVar("recorder_last_call", default=("", ""))
+
+Client = TypeVar("Client", bound=anthropic.Anthropic | anthropic.AsyncAnthropic)
+
+
+@contextmanager
+def tags(**named: str) -> Iterator[None]:
+    """Tag every call made inside, in this thread or task: `with recorder.tags(feature="chat"): ...`."""
+    token = _tags.set({**_tags.get(), **{name: str(value) for name, value in named.items()}})
+    try:
+        yield
+    finally:
+        _tags.reset(token)
+
+
+class Tap(Middleware):
+    """Records what the clients it is put on send and receive.
+
+        tap = recorder.Tap("recordings/")
+        client = tap.wrap(Anthropic())          # or Anthropic(middleware=[tap])
+
+    One tap serves any number of clients, sync and async, in any number of threads and tasks, and goes on in
+    the child of a fork, in a segment of its own. A `path` that ends in `.jsonl` is a file to append to; any
+    other is a directory, to which each process adds its own segment.
+
+    `tags` are written with every call. `queue_bytes` bounds what waits for a slow disk; past it records are
+    dropped and counted (`stats()`), never waited for. `clock` and `wall_clock` give ns, `new_id` stream ids.
+
+    Raises RecordingError when `path` is a file with something else in it. Nothing else raises: when records
+    cannot be written the application goes on, one error is logged (logger `recorder`), and `stats()` tells.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        tags: Mapping[str, str] | None = None,
+        source: str | None = None,
+        queue_bytes: int = QUEUE_BYTES,
+        clock: Callable[[], int] = time.perf_counter_ns,
+        wall_clock: Callable[[], int] = time.time_ns,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self._tags = dict(tags or {})
+        self._source = source
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self.new_id = new_id
+        self._secrets = Secrets(value for name in _KEY_VARIABLES if (value := os.environ.get(name)))
+        self._writer = Writer(Path(path), self._header, queue_bytes=queue_bytes)
+
+    def __repr__(self) -> str:
+        return f"<recorder.Tap {os.fspath(self.path)!r}{' closed' if self._writer.closed else ''}>"
+
+    @property
+    def path(self) -> Path:
+        """Where the records go."""
+        return self._writer.path
+
+    def wrap(self, client: Client) -> Client:
+        """A copy of `client` that is recorded; it shares the HTTP client of the original, which is not."""
+        for value in (client.api_key, client.auth_token):
+            if value:
+                self._secrets.learn(value)
+        return client.with_middleware(self)
+
+    def stats(self) -> Stats:
+        """What was recorded and what was lost so far."""
+        return msgspec.structs.replace(self._writer.stats)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until everything seen so far is in the file; False when `timeout` seconds were not enough."""
+        return self._writer.flush(timeout)
+
+    def close(self) -> None:
+        """Write what is left and stop recording. Streams that are still being read go on, unrecorded.
+
+        Called at interpreter exit when it was not before.
+        """
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def handle(self, request: APIRequest, call_next: CallNext) -> APIResponse[Any]:
+        watch = self._begin(request)
+        if watch is None:
+            return call_next(request)
+        try:
+            response = call_next(request)
+        except BaseException as error:
+            watch.failed(watch.clock(), 0, error)
+            raise
+        self._watch(response, watch)
+        return response
+
+    async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> AsyncAPIResponse[Any]:
+        watch = self._begin(request)
+        if watch is None:
+            return await call_next(request)
+        try:
+            response = await call_next(request)
+        except BaseException as error:
+            watch.failed(watch.clock(), 0, error)
+            raise
+        self._watch(response, watch)
+        return response
+
+    def begin(
+        self,
+        *,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        call: str | None,
+        attempt: int,
+    ) -> Watch | None:
+        """Start to record an attempt that is about to be sent; None when there is no room for it."""
+        stream = self.new_id()
+        state = Attempt(stream=stream, call=call or stream, attempt=attempt, secrets=self._secrets)
+        sent = self._clock()
+        item = Sent(
+            wall=self._wall_clock(),
+            mono=sent,
+            method=method.upper(),
+            url=url,
+            headers=headers,
+            body=body,
+            tags={**self._tags, **_tags.get()} or None,
+        )
+        return Watch(state, self._writer, self._clock, sent) if self._writer.put_request(state, item) else None
+
+    def learn_key(self, request: httpx2.Request) -> None:
+        """Remember the credentials of a request as values that are never to be written."""
+        for name in ("authorization", "x-api-key"):
+            if value := request.headers.get(name):
+                self._secrets.learn(value.rpartition(" ")[2])
+
+    def _begin(self, request: APIRequest) -> Watch | None:
+        try:
+            options = request.options
+            call = (options.idempotency_key or "").removeprefix(_KEY_PREFIX)
+            if not call:  # a GET: its attempts have nothing in common but the context they are made in
+                url, call = _last_call.get()
+                if not request.retries_taken or url != options.url:
+                    call = self.new_id()
+                _last_call.set((options.url, call))
+            return self.begin(
+                method=options.method,
+                url=options.url,
+                headers=[(name, value) for name, value in request.headers.items() if isinstance(value, str)],
+                body=_body(request),
+                call=call,
+                attempt=request.retries_taken,
+            )
+        except Exception as error:
+            self._internal_error(error)
+            return None
+
+    def _watch(self, response: object, watch: Watch) -> None:
+        http = getattr(response, "http_response", None)
+        if not isinstance(http, httpx2.Response):
+            watch.closed()  # another middleware answered with a value of its own
+            return
+        try:
+            self.learn_key(http.request)
+            read = http.is_stream_consumed or http.is_closed
+            watch.response(
+                Received(
+                    status=http.status_code,
+                    headers=http.headers.multi_items(),
+                    url=str(http.request.url),
+                    http=http.http_version,
+                    decoded=read,
+                )
+            )
+            watch_body(http, watch)
+        except Exception as error:
+            self._internal_error(error)
+
+    def _internal_error(self, error: Exception) -> None:
+        self._writer.stats.errors += 1
+        log.exception("recorder: %s: internal error; one stream is not recorded", self.path)
+        if "PYTEST_CURRENT_TEST" in os.environ:
+            raise error
+
+    def _header(self) -> Header:
+        return Header(
+            format=FORMAT,
+            v=VERSION,
+            segment=secrets.token_hex(8),
+            wall=self._wall_clock(),
+            mono=self._clock(),
+            recorder=__version__,
+            anthropic=anthropic.__version__,
+            python=platform.python_version(),
+            pid=os.getpid(),
+            source=self._source,
+        )
+
+
+def _body(request: APIRequest) -> bytes:
+    """The JSON that the SDK is about to send. Files and streamed bodies are not looked into."""
+    options = request.options
+    data: Any = options.json_data
+    if options.extra_json:
+        data = {**data, **options.extra_json} if isinstance(data, Mapping) else options.extra_json
+    if data is not None and isinstance(data, Mapping | list | tuple):
+        return msgspec.json.encode(data, enc_hook=str)
+    content = getattr(options, "content", None)
+    return content if isinstance(content, bytes) else b""

@@ -1,0 +1,113 @@
+"""The tap on any httpx2 client, below everything else: it sees what is sent, as it is sent."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import blake2b
+
+import httpx2
+
+from recorder.log.writer import Received
+
+from .body import Watch, watch_body
+from .middleware import Tap
+
+_RETRY_COUNT = "x-stainless-retry-count"
+_REMEMBERED = 1024
+"""Attempts that may yet be retried. The SDK retries within a minute; more at once would share a call id."""
+
+
+class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """Records what goes through `transport`, for a sync or an async client.
+
+        httpx2.Client(transport=recorder.TapTransport(tap, httpx2.HTTPTransport()))
+
+    Without `transport` it is httpx2's own. Give the SDK's clients the tap itself (`tap.wrap(client)`): a
+    transport of one's own takes the SDK's keep-alive options and the environment's proxies away.
+    """
+
+    def __init__(
+        self, tap: Tap, transport: httpx2.BaseTransport | httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        self._tap = tap
+        self._transport = transport
+        self._calls: OrderedDict[tuple[bytes, int], str] = OrderedDict()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._transport is None:
+            self._transport = httpx2.HTTPTransport()
+        if not isinstance(self._transport, httpx2.BaseTransport):
+            raise TypeError(f"{self._transport!r} is async: give a sync client a sync transport")
+        watch = self._begin(request)
+        if watch is None:
+            return self._transport.handle_request(request)
+        try:
+            response = self._transport.handle_request(request)
+        except BaseException as error:
+            watch.failed(watch.clock(), 0, error)
+            raise
+        return _watched(response, watch)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._transport is None:
+            self._transport = httpx2.AsyncHTTPTransport()
+        if not isinstance(self._transport, httpx2.AsyncBaseTransport):
+            raise TypeError(f"{self._transport!r} is sync: give an async client an async transport")
+        watch = self._begin(request)
+        if watch is None:
+            return await self._transport.handle_async_request(request)
+        try:
+            response = await self._transport.handle_async_request(request)
+        except BaseException as error:
+            watch.failed(watch.clock(), 0, error)
+            raise
+        return _watched(response, watch)
+
+    def close(self) -> None:
+        if isinstance(self._transport, httpx2.BaseTransport):
+            self._transport.close()
+
+    async def aclose(self) -> None:
+        if isinstance(self._transport, httpx2.AsyncBaseTransport):
+            await self._transport.aclose()
+
+    def _begin(self, request: httpx2.Request) -> Watch | None:
+        self._tap.learn_key(request)
+        try:
+            body = request.content
+        except httpx2.RequestNotRead:
+            body = b""
+        retries = request.headers.get(_RETRY_COUNT, "0")
+        attempt = int(retries) if retries.isdecimal() else 0
+        call = self._call(blake2b(body, digest_size=16).digest(), attempt)
+        return self._tap.begin(
+            method=request.method,
+            url=str(request.url),
+            headers=request.headers.multi_items(),
+            body=body,
+            call=call,
+            attempt=attempt,
+        )
+
+    def _call(self, body: bytes, attempt: int) -> str | None:
+        """The call id that the attempt before this one had. Below the SDK nothing names the call."""
+        call = self._calls.pop((body, attempt - 1), None) or self._tap.new_id()
+        self._calls[body, attempt] = call
+        if len(self._calls) > _REMEMBERED:
+            self._calls.popitem(last=False)
+        return call
+
+
+def _watched(response: httpx2.Response, watch: Watch) -> httpx2.Response:
+    version = response.extensions.get("http_version", b"HTTP/1.1")
+    watch.response(
+        Received(
+            status=response.status_code,
+            headers=response.headers.multi_items(),
+            url=None,
+            http=version.decode("ascii", "replace") if isinstance(version, bytes) else None,
+            decoded=response.is_stream_consumed or response.is_closed,
+        )
+    )
+    watch_body(response, watch)
+    return response
