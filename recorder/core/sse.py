@@ -131,7 +131,8 @@ class SSEParser:
             return Block(wire)
         if self._fresh:
             self._fresh = False
-        elif wire.startswith(b"event: ") and wire.endswith(b"\n\n"):
+            return _parse(wire, start=len(BOM) if wire.startswith(BOM) else 0)
+        if wire.startswith(b"event: ") and wire.endswith(b"\n\n"):
             line = wire.find(b"\n", 7)
             if (
                 wire.startswith(b"data: ", line + 1)
@@ -143,11 +144,10 @@ class SSEParser:
         return _parse(wire)
 
 
-def _parse(wire: bytes) -> Block:
-    """The fields of one block, line by line."""
+def _parse(wire: bytes, start: int = 0) -> Block:
+    """The fields of one block, line by line, from `start` on."""
     event, id_, retry = "", None, None
     values: list[tuple[int, int]] = []
-    start = len(BOM) if wire.startswith(BOM) else 0
     for line_end in _LINE_END.finditer(wire, start):
         line = wire[start : line_end.start()]
         name, colon, value = line.partition(b":")

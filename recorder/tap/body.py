@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 
@@ -167,8 +167,11 @@ class AsyncBody(httpx2.AsyncByteStream):
         self._watch.closed()
 
 
-def watch_body(response: httpx2.Response, watch: Watch) -> None:
-    """Have the body of `response` watched while it is read; note it whole when it has been read already."""
+def watch_body(response: httpx2.Response, watch: Watch, body: type[SyncBody] | type[AsyncBody]) -> None:
+    """Have the body of `response` watched while it is read; note it whole when it has been read already.
+
+    `body` is the kind of the client: a body of httpx2 can be of both.
+    """
     if response.is_stream_consumed or response.is_closed:
         now = watch.clock()
         try:
@@ -179,9 +182,5 @@ def watch_body(response: httpx2.Response, watch: Watch) -> None:
         if content:
             watch.chunk(now, 0, content)
         watch.end(now, 0, "read")
-    elif isinstance(response.stream, httpx2.AsyncByteStream) and not isinstance(
-        response.stream, httpx2.SyncByteStream
-    ):
-        response.stream = AsyncBody(response.stream, watch)
-    elif isinstance(response.stream, httpx2.SyncByteStream):
-        response.stream = SyncBody(response.stream, watch)
+    else:
+        response.stream = body(cast("Any", response.stream), watch)

@@ -30,7 +30,7 @@ from recorder.core.redact import Secrets
 from recorder.log.writer import QUEUE_BYTES, Received, Sent, Stats, Writer
 from recorder.version import __version__
 
-from .body import Watch, log, watch_body
+from .body import AsyncBody, SyncBody, Watch, log, watch_body
 
 if TYPE_CHECKING:
     from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext
@@ -134,7 +134,7 @@ class Tap(Middleware):
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
-        self._watch(response, watch)
+        self._watch(response, watch, SyncBody)
         return response
 
     async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> AsyncAPIResponse[Any]:
@@ -146,7 +146,7 @@ class Tap(Middleware):
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
-        self._watch(response, watch)
+        self._watch(response, watch, AsyncBody)
         return response
 
     def begin(
@@ -201,7 +201,7 @@ class Tap(Middleware):
             self._internal_error(error)
             return None
 
-    def _watch(self, response: object, watch: Watch) -> None:
+    def _watch(self, response: object, watch: Watch, body: type[SyncBody] | type[AsyncBody]) -> None:
         http = getattr(response, "http_response", None)
         if not isinstance(http, httpx2.Response):
             watch.closed()  # another middleware answered with a value of its own
@@ -218,7 +218,7 @@ class Tap(Middleware):
                     decoded=read,
                 )
             )
-            watch_body(http, watch)
+            watch_body(http, watch, body)
         except Exception as error:
             self._internal_error(error)
 

@@ -9,7 +9,7 @@ import httpx2
 
 from recorder.log.writer import Received
 
-from .body import Watch, watch_body
+from .body import AsyncBody, SyncBody, Watch, watch_body
 from .middleware import Tap
 
 _RETRY_COUNT = "x-stainless-retry-count"
@@ -46,7 +46,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
-        return _watched(response, watch)
+        return _watched(response, watch, SyncBody)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._transport is None:
@@ -61,7 +61,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
-        return _watched(response, watch)
+        return _watched(response, watch, AsyncBody)
 
     def close(self) -> None:
         if isinstance(self._transport, httpx2.BaseTransport):
@@ -98,7 +98,9 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         return call
 
 
-def _watched(response: httpx2.Response, watch: Watch) -> httpx2.Response:
+def _watched(
+    response: httpx2.Response, watch: Watch, body: type[SyncBody] | type[AsyncBody]
+) -> httpx2.Response:
     version = response.extensions.get("http_version", b"HTTP/1.1")
     watch.response(
         Received(
@@ -109,5 +111,5 @@ def _watched(response: httpx2.Response, watch: Watch) -> httpx2.Response:
             decoded=response.is_stream_consumed or response.is_closed,
         )
     )
-    watch_body(response, watch)
+    watch_body(response, watch, body)
     return response

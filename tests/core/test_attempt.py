@@ -247,9 +247,7 @@ def test_the_summary_repeats_what_the_payloads_said() -> None:
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 42, "input_tokens": None}},
         {"type": "message_stop"},
     ]  # fmt: skip
-    body = b"".join(
-        b"event: %s\ndata: %s\n\n" % (p["type"].encode(), json.dumps(p).encode()) for p in payloads
-    )
+    body = b"".join(b"event: %s\ndata: %s\n\n" % (p["type"].encode(), json.dumps(p).encode()) for p in payloads)
 
     end = records_of([body])[-1]
 
@@ -292,7 +290,9 @@ def test_a_gap_is_a_record_and_reading_goes_on_at_the_next_block() -> None:
 @pytest.mark.parametrize("cuts", [[], [30], [100], list(range(0, 200, 3))])
 def test_no_key_reaches_a_record(cuts: list[int]) -> None:
     secrets = Secrets(["my-other-secret"])
-    body = b'event: x\ndata: {"t":"a sk-ant-api03-abcDEF_123-456 b my-other-secret c"}\n\n: sk-ant-api03-abcdefgh\n\n'
+    body = (
+        b'event: x\ndata: {"t":"a sk-ant-api03-abcDEF_123-456 b my-other-secret c"}\n\n: sk-ant-api03-abcdefgh\n\n'
+    )
 
     records = records_of(cut(body, cuts), secrets=secrets)
     lines = b"".join(map(encode_line, records))
