@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import zlib
 
@@ -38,7 +39,7 @@ def attempt(secrets: Secrets | None = None) -> Attempt:
 
 def cut(body: bytes, cuts: list[int]) -> list[bytes]:
     points = [0, *sorted(at % (len(body) + 1) for at in cuts), len(body)]
-    return [body[a:b] for a, b in zip(points, points[1:], strict=False)]
+    return [body[a:b] for a, b in itertools.pairwise(points)]
 
 
 def records_of(

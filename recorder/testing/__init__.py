@@ -1,0 +1,27 @@
+"""What our tests, our demo and our users' tests stand on: a real upstream that keeps an exact script.
+
+`Upstream` is an HTTP/1.1 server on the loopback, not a mock: the client opens a socket, the SDK decodes,
+retries and fails as it does in production. A `Reply` says which bytes leave when and how the connection
+ends. `chunkings` cuts a body in the places where parsers break; `ManualClock` replaces `perf_counter_ns`.
+
+Every time is an integer in nanoseconds (ns) since the request was fully received. Times are absolute
+deadlines, so a late step delays no later one.
+"""
+
+from recorder.testing.chunks import chunkings
+from recorder.testing.clock import ManualClock
+from recorder.testing.connection import Received
+from recorder.testing.reply import Reply, Step, encode_event, gzip_steps, message_events
+from recorder.testing.upstream import Upstream
+
+__all__ = [
+    "ManualClock",
+    "Received",
+    "Reply",
+    "Step",
+    "Upstream",
+    "chunkings",
+    "encode_event",
+    "gzip_steps",
+    "message_events",
+]
