@@ -404,7 +404,7 @@ def test_pipelined_requests_are_answered_in_order():
 
 def test_a_client_that_asks_before_it_sends_the_body_is_told_to_continue():
     with serve(Reply.json(200, {})) as upstream:
-        client = http.client.HTTPConnection(upstream.url.removeprefix("http://"))
+        client = http.client.HTTPConnection(upstream.url.removeprefix("http://"), timeout=5)
         client.putrequest("POST", "/")
         client.putheader("content-length", "2")
         client.putheader("expect", "100-continue")

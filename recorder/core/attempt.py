@@ -19,16 +19,16 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, cast
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from .decode import Decoder, Identity, Undecodable, decoder_for
-from .payload import is_strict, lenient, read
+from .payload import is_strict, read
 from .records import NO_DATA, Bytes, End, ErrorInfo, Event, Gap, How, Request, Response, Split, StreamRecord
-from .records import Summary as SummaryRecord
 from .redact import Secrets, request_headers, response_headers
 from .sse import Block, SSEParser
+from .summary import Summarizer
 
 PIECE = 1 << 20
 """Bytes of a body that is no event stream in one record: bounds what the tap holds of a large download."""
@@ -58,7 +58,7 @@ class Attempt:
         self._completed = -1
         """Ordinal of the chunk that completed the last record."""
         self._events = 0
-        self._summary = Summary()
+        self._summary = Summarizer()
 
     def request(
         self,
@@ -203,20 +203,26 @@ class Attempt:
             return self._bytes(block.wire)
         self._events += 1
         at, wait, chunk, split = self._arrival(len(block.wire))
-        redacted = self._secrets.found_in(block.wire)
-        if redacted:
-            block = self._redact(block)
-        payload, text, frame, raw, base64 = cast("bytes", block.payload), None, None, None, None
+        if self._secrets.found_in(block.wire):
+            return self._event(self._redact(block), at, wait, chunk, split, redacted=("api_key",))
+        return self._event(block, at, wait, chunk, split)
+
+    def _event(
+        self,
+        block: Block,
+        at: int,
+        wait: int,
+        chunk: int,
+        split: tuple[Split, ...] | None,
+        redacted: tuple[str, ...] | None = None,
+    ) -> Event:
+        payload = block.payload or b""
         said = read(block.event, payload)
         if said.value is not None:
             self._summary.event(block.event, said.value)
         elif payload == b"[DONE]":
             self._summary.stopped = True
-        if not said.strict:
-            text = payload.decode("utf-8", "replace")
-        if not (block.usual and (said.strict or text is None or text.encode() == payload)):
-            frame, raw, base64 = _spelling(block, text)
-        return Event(
+        event = Event(
             stream=self.stream,
             seq=self._next(),
             at=at,
@@ -227,15 +233,14 @@ class Attempt:
             delta=said.delta,
             chars=said.chars,
             data=Raw(payload) if said.strict else NO_DATA,
-            text=text,
-            frame=frame,
-            raw=raw,
-            base64=base64,
-            id=block.id,
-            retry=block.retry,
             split=split,
-            redacted=("api_key",) if redacted else None,
         )
+        if said.strict and block.usual and redacted is None and block.id is None and block.retry is None:
+            return event
+        text = None if said.strict else payload.decode("utf-8", "replace")
+        frame, raw, base64 = _spelling(block, text)
+        odd = {"text": text, "frame": frame, "raw": raw, "base64": base64, "id": block.id, "retry": block.retry}
+        return replace(event, redacted=redacted, **odd)
 
     def _redact(self, block: Block) -> Block:
         """The block without secrets. No secret holds a line end, so it is one block still."""
@@ -263,11 +268,12 @@ class Attempt:
 
     def _arrival(self, size: int) -> tuple[int, int, int, tuple[Split, ...] | None]:
         """(at, wait, chunk, split) of the record made of the next `size` body bytes."""
-        start, self._offset = self._offset, self._offset + size
+        start = self._offset
+        self._offset = end = start + size
         ends = self._ends
         fed, at, wait, chunk = ends[0]
         split: list[Split] | None = None
-        while fed < self._offset:
+        while fed < end:
             if fed != start or chunk != self._completed:
                 split = split or []
                 split.append((fed - start, at, wait))
@@ -288,88 +294,6 @@ class Attempt:
         self._parser = None
 
 
-class Summary:
-    """What the payloads of one stream said so far."""
-
-    def __init__(self) -> None:
-        self.stopped = False
-        self._id: str | None = None
-        self._model: str | None = None
-        self._stop_reason: str | None = None
-        self._usage: dict[str, object] = {}
-        self._error: ErrorInfo | None = None
-
-    def event(self, name: str | None, value: dict[str, Any]) -> None:
-        match value.get("type") or name:
-            case "message_start":
-                self._message(value.get("message"), partial=True)
-            case "message_delta":
-                self._take_stop(value.get("delta"))
-                self._take_usage(value.get("usage"))
-            case "message_stop":
-                self.stopped = True
-            case "error":
-                self._take_error(value)
-            case "completion":
-                self._take_stop(value)
-                self._model = _text(value.get("model")) or self._model
-                self.stopped = self.stopped or value.get("stop_reason") is not None
-            case _:
-                pass
-
-    def body(self, data: bytes, status: int) -> None:
-        """A body that is no event stream: a whole message, or an error."""
-        value = lenient(data)
-        if not isinstance(value, dict):
-            return
-        value = cast("dict[str, Any]", value)
-        if status >= 400 or value.get("type") == "error":
-            self._take_error(value)
-        else:
-            self._message(value, partial=False)
-
-    def record(self) -> SummaryRecord | None:
-        summary = SummaryRecord(
-            id=self._id,
-            model=self._model,
-            stop_reason=self._stop_reason,
-            usage=self._usage or None,
-            error=self._error,
-        )
-        return None if summary == SummaryRecord() else summary
-
-    def _message(self, message: object, *, partial: bool) -> None:
-        if not isinstance(message, dict):
-            return
-        fields = cast("dict[str, Any]", message)
-        self._id = _text(fields.get("id"))
-        self._model = _text(fields.get("model"))
-        self._take_stop(fields)
-        self._take_usage(fields.get("usage"))
-        if partial:
-            self._usage.pop("output_tokens", None)  # a placeholder until message_delta
-
-    def _take_stop(self, fields: object) -> None:
-        if isinstance(fields, dict):
-            self._stop_reason = _text(cast("dict[str, Any]", fields).get("stop_reason")) or self._stop_reason
-
-    def _take_usage(self, usage: object) -> None:
-        if isinstance(usage, dict):
-            items = cast("dict[str, object]", usage).items()
-            self._usage.update({name: value for name, value in items if value is not None})
-
-    def _take_error(self, value: dict[str, Any]) -> None:
-        error = value.get("error")
-        fields = cast("dict[str, Any]", error) if isinstance(error, dict) else value
-        self._error = ErrorInfo(
-            type=_text(fields.get("type")) or "error", message=_text(fields.get("message")) or ""
-        )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
 def _content(data: bytes) -> tuple[Raw, str | None, str | None]:
     """(data, text, base64): the first that can hold these bytes; none of them for no bytes."""
     if not data:
@@ -383,10 +307,13 @@ def _content(data: bytes) -> tuple[Raw, str | None, str | None]:
 
 
 def _spelling(block: Block, text: str | None) -> tuple[tuple[str, str] | None, str | None, str | None]:
-    """(frame, raw, base64): the shortest of them that gives the wire bytes of an unusual block back."""
+    """(frame, raw, base64): the shortest of them that gives the wire bytes back, none for the usual spelling."""
     try:
-        if block.frame is not None and (text is None or text.encode() == block.payload):
-            return (block.frame[0].decode("utf-8"), block.frame[1].decode("utf-8")), None, None
+        if text is None or text.encode() == block.payload:
+            if block.usual:
+                return None, None, None
+            if block.frame is not None:
+                return (block.frame[0].decode("utf-8"), block.frame[1].decode("utf-8")), None, None
         return None, block.wire.decode("utf-8"), None
     except UnicodeDecodeError:
         return None, None, b64encode(block.wire).decode("ascii")

@@ -93,7 +93,7 @@ Split = tuple[int, int, int]
 """A chunk that ended inside a record: (offset in the record's wire bytes, at, wait)."""
 
 
-class Event(Struct, tag="event", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+class Event(Struct, tag="event", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True, gc=False):
     """One server-sent event, as dispatched by the WHATWG algorithm, with the bytes it came in."""
 
     stream: str
@@ -126,7 +126,7 @@ class Event(Struct, tag="event", tag_field="kind", kw_only=True, frozen=True, om
     redacted: tuple[str, ...] | None = None
 
 
-class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True, gc=False):
     """Body bytes that dispatch no event: comments, an unfinished tail, a body that is not an event stream."""
 
     stream: str

@@ -16,6 +16,7 @@ parts on every chunk is the easy way, and quadratic: a 16 MiB line in 512-byte c
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -23,6 +24,8 @@ BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 # Atomic groups: with plain ones the engine would go back and take a single CRLF for CR + LF, an empty line.
 _EMPTY_LINE = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
+_USUAL = re.compile(rb"event: ([^\r\n]+)\ndata: ([^\r\n]*)\n\n")
+"""A block as the API spells it: one match does for splitting and parsing."""
 _NAMES: dict[bytes, str] = {
     name.encode(): name
     for name in (
@@ -69,21 +72,18 @@ class SSEParser:
 
     def feed(self, data: bytes) -> list[Block]:
         """Take the next bytes of the body; give the blocks that they complete."""
-        if self._buffer or self._fresh or b"\r" in data:
-            self._buffer += data
-            return self._scan(final=False)
         blocks: list[Block] = []
-        start, size = 0, len(data)
-        while start < size:
-            if data[start] == 0x0A:
-                end = start + 1  # an empty line where a block would start is a block of its own
-            elif (found := data.find(b"\n\n", start)) >= 0:
-                end = found + 2
-            else:
-                self._buffer += data[start:]
-                break
-            blocks.append(self._block(data if end - start == size else data[start:end]))
-            start = end
+        start = 0
+        if not self._buffer and not self._resync:
+            while match := _USUAL.match(data, start):
+                name, payload = match.groups()
+                event = _NAMES.get(name)
+                blocks.append(Block(match[0], event, payload, None, True) if event else _parse(match[0]))
+                start = match.end()
+            self._fresh = self._fresh and not start
+        if start < len(data):
+            self._buffer += data[start:]
+            blocks += self._scan(final=False)
         return blocks
 
     def flush(self) -> list[Block]:
@@ -129,19 +129,8 @@ class SSEParser:
         if self._resync:
             self._resync = False
             return Block(wire)
-        if self._fresh:
-            self._fresh = False
-            return _parse(wire, start=len(BOM) if wire.startswith(BOM) else 0)
-        if wire.startswith(b"event: ") and wire.endswith(b"\n\n"):
-            line = wire.find(b"\n", 7)
-            if (
-                wire.startswith(b"data: ", line + 1)
-                and wire.find(b"\n", line + 7) == len(wire) - 2
-                and b"\r" not in wire
-                and (event := _NAMES.get(wire[7:line]))
-            ):
-                return Block(wire, event, wire[line + 7 : -2], None, True)
-        return _parse(wire)
+        fresh, self._fresh = self._fresh, False
+        return _parse(wire, len(BOM) if fresh and wire.startswith(BOM) else 0)
 
 
 def _parse(wire: bytes, start: int = 0) -> Block:
@@ -170,12 +159,12 @@ def _parse(wire: bytes, start: int = 0) -> Block:
     if not values:
         return Block(wire, None, None, None, False, id_, retry)
     payload = b"\n".join(wire[a:b] for a, b in values)
-    (a, b), one = values[0], len(values) == 1
-    frame = (wire[:a], wire[b:]) if one else None
-    usual = one and frame == usual_frame(event or None)
+    frame = (wire[: values[0][0]], wire[values[0][1] :]) if len(values) == 1 else None
+    usual = frame == usual_frame(event or None)
     return Block(wire, event or None, payload, frame, usual, id_, retry)
 
 
+@lru_cache(maxsize=256)
 def usual_frame(event: str | None) -> tuple[bytes, bytes]:
     """What stands before and after the payload of an event spelt the usual way."""
     return (b"data: " if event is None else b"event: " + event.encode() + b"\ndata: "), b"\n\n"

@@ -11,7 +11,7 @@ from .records import Bytes, End, Event, Record, Request
 from .sse import usual_frame
 
 
-class Chunk(Struct, frozen=True):
+class Chunk(Struct, frozen=True, gc=False):
     """Body bytes as the transport delivered them, after content-decoding.
 
     `at`: ns since the request was sent; `wait`: ns the read blocked.
@@ -41,9 +41,9 @@ def wire(record: Event | Bytes) -> bytes:
         return record.raw.encode()
     if record.base64 is not None:
         return b64decode(record.base64)
-    before, after = usual_frame(record.event)
     if record.frame is not None:
-        before, after = record.frame[0].encode(), record.frame[1].encode()
+        return record.frame[0].encode() + payload(record) + record.frame[1].encode()
+    before, after = usual_frame(record.event)
     return before + payload(record) + after
 
 
@@ -63,19 +63,22 @@ def chunks(records: Iterable[Record]) -> list[Chunk]:
     for record in records:
         if not isinstance(record, Event | Bytes | End):
             continue
+        ended = 0 if last is None else _ended(last, record)
         splits = record.split or ()
-        ends = (last is not None) if isinstance(record, End) else (last is not None and record.chunk > last.chunk)
-        if last is not None and ends and len(splits) == _ended(last, record) - 1:
+        if last is not None and len(splits) == ended - 1:
             done.append(Chunk(last.at, last.wait, b"".join(parts)))
             parts = []
-        data = b"" if isinstance(record, End) else wire(record)
-        start = 0
-        for offset, at, wait in splits:
-            done.append(Chunk(at, wait, b"".join(parts) + data[start:offset]))
-            parts, start = [], offset
         if isinstance(record, End):
+            done.extend(Chunk(at, wait, b"") for _, at, wait in splits)
             return done
-        parts.append(data[start:])
+        data = wire(record)
+        if splits:
+            start = 0
+            for offset, at, wait in splits:
+                done.append(Chunk(at, wait, b"".join(parts) + data[start:offset]))
+                parts, start = [], offset
+            data = data[start:]
+        parts.append(data)
         last = record
     if last is not None:
         done.append(Chunk(last.at, last.wait, b"".join(parts)))

@@ -26,14 +26,14 @@ class Pace:
     def __init__(
         self, stream: Stream, timing: Timing, speed: float = 1.0, idle_limit: float | None = None
     ) -> None:
-        self._instant = timing == "instant"
+        self.instant = timing == "instant"
         self._speed = speed
         self._cuts = list(_cuts(stream, speed, idle_limit)) if idle_limit is not None else []
 
-    def due(self, at: int) -> int | None:
-        """ns after the send at which what was recorded at `at` is due; None for at once."""
-        if self._instant:
-            return None
+    def due(self, at: int) -> int:
+        """ns after the send at which what was recorded at `at` is due."""
+        if self.instant:
+            return 0
         return int(at / self._speed) - sum(cut for start, cut in self._cuts if start < at)
 
 
@@ -59,5 +59,5 @@ async def sleep_until_async(deadline: int) -> None:
     left = deadline - time.perf_counter_ns()
     if left > _SPIN_NS:
         await anyio.sleep((left - _SPIN_NS) / 1e9)
-    while time.perf_counter_ns() < deadline:  # noqa: ASYNC110 - waits for a time, not for an event
+    while time.perf_counter_ns() < deadline:
         await anyio.lowlevel.checkpoint()

@@ -30,7 +30,7 @@ class ReplayTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             _wait(pace, sent, stream.end.at if stream.end else 0)
             raise _failure(stream, request)
         _wait(pace, sent, stream.response.at)
-        return _response(stream, _SyncBody(stream, pace, sent, request), instant=pace.due(0) is None)
+        return _response(stream, _SyncBody(stream, pace, sent, request), instant=pace.instant)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         sent = time.perf_counter_ns()
@@ -39,7 +39,7 @@ class ReplayTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             await _wait_async(pace, sent, stream.end.at if stream.end else 0)
             raise _failure(stream, request)
         await _wait_async(pace, sent, stream.response.at)
-        return _response(stream, _AsyncBody(stream, pace, sent, request), instant=pace.due(0) is None)
+        return _response(stream, _AsyncBody(stream, pace, sent, request), instant=pace.instant)
 
 
 class _SyncBody(httpx2.SyncByteStream):
@@ -47,12 +47,14 @@ class _SyncBody(httpx2.SyncByteStream):
         self._stream, self._pace, self._sent, self._request = stream, pace, sent, request
 
     def __iter__(self) -> Iterator[bytes]:
-        for chunk in _chunks(self._stream):
-            _wait(self._pace, self._sent, chunk.at)
+        pace, sent = self._pace, self._sent
+        chunks, ended, error = _body(self._stream, self._request)
+        for chunk in chunks:
+            if not pace.instant:
+                _wait(pace, sent, chunk.at)
             yield chunk.data
-        end = self._stream.end
-        _wait(self._pace, self._sent, end.at if end else 0)
-        if error := _ending(self._stream, self._request):
+        _wait(pace, sent, ended)
+        if error is not None:
             raise error
 
 
@@ -61,23 +63,25 @@ class _AsyncBody(httpx2.AsyncByteStream):
         self._stream, self._pace, self._sent, self._request = stream, pace, sent, request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in _chunks(self._stream):
-            await _wait_async(self._pace, self._sent, chunk.at)
+        pace, sent = self._pace, self._sent
+        chunks, ended, error = _body(self._stream, self._request)
+        for chunk in chunks:
+            if not pace.instant:
+                await _wait_async(pace, sent, chunk.at)
             yield chunk.data
-        end = self._stream.end
-        await _wait_async(self._pace, self._sent, end.at if end else 0)
-        if error := _ending(self._stream, self._request):
+        await _wait_async(pace, sent, ended)
+        if error is not None:
             raise error
 
 
 def _wait(pace: Pace, sent: int, at: int) -> None:
-    if (due := pace.due(at)) is not None:
-        sleep_until(sent + due)
+    if not pace.instant:
+        sleep_until(sent + pace.due(at))
 
 
 async def _wait_async(pace: Pace, sent: int, at: int) -> None:
-    if (due := pace.due(at)) is not None:
-        await sleep_until_async(sent + due)
+    if not pace.instant:
+        await sleep_until_async(sent + pace.due(at))
 
 
 def _response(
@@ -95,36 +99,23 @@ def _response(
     return httpx2.Response(recorded.status, headers=headers, stream=body, extensions={"http_version": version})
 
 
-def _chunks(stream: Stream) -> list[Chunk]:
-    """What is served: chunks that decoded to nothing are not chunks of this body."""
-    return (
-        [chunk for chunk in stream.chunks() if chunk.data] if _undecodable(stream) is None else _decodable(stream)
-    )
+def _body(stream: Stream, request: httpx2.Request) -> tuple[list[Chunk], int, Exception | None]:
+    """What is served: the chunks, when it ends (ns), and the exception that the recorded client saw then.
 
-
-def _undecodable(stream: Stream) -> Bytes | None:
-    """The record from which on the body could not be decoded, where it began well."""
-    if stream.response is None or stream.response.encoded is not None:
-        return None
-    return next((record for record in stream.records if isinstance(record, Bytes) and record.encoded), None)
-
-
-def _decodable(stream: Stream) -> list[Chunk]:
-    broken = _undecodable(stream)
-    assert broken is not None
-    return [chunk for chunk in stream.chunks() if chunk.data][: broken.chunk]
-
-
-def _ending(stream: Stream, request: httpx2.Request) -> Exception | None:
-    """What the recorded client saw after the last chunk; None for a body that just ended."""
-    if _undecodable(stream) is not None:
-        return httpx2.DecodingError("the recorded body cannot be decoded from here on", request=request)
-    end, response = stream.end, stream.response
-    if end is not None and end.end == "read":
-        return None
+    Chunks that decoded to nothing are not chunks of this body. A body that stopped making sense breaks there.
+    """
+    chunks, end, response = stream.chunks(), stream.end, stream.response
+    ended = end.at if end is not None else 0
+    error: Exception | None = None
+    broken = next((record for record in stream.records if isinstance(record, Bytes) and record.encoded), None)
+    if broken is not None and response is not None and response.encoded is None:
+        chunks = chunks[: broken.chunk]
+        error = httpx2.DecodingError("the recorded body cannot be decoded from here on", request=request)
+    elif end is None or end.end != "read":
+        error = _failure(stream, request)
     if end is not None and end.end == "closed" and response is not None and response.status >= 400:
-        return None  # the SDK does not read the body of an error that it retries; one that reads it sees its end
-    return _failure(stream, request)
+        error = None  # the SDK does not read the body of an error that it retries; one that reads it sees its end
+    return [chunk for chunk in chunks if chunk.data], ended, error
 
 
 def _failure(stream: Stream, request: httpx2.Request) -> Exception:

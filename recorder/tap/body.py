@@ -167,7 +167,7 @@ class AsyncBody(httpx2.AsyncByteStream):
         self._watch.closed()
 
 
-def watch_body(response: httpx2.Response, watch: Watch, body: type[SyncBody] | type[AsyncBody]) -> None:
+def watch_body(response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody]) -> None:
     """Have the body of `response` watched while it is read; note it whole when it has been read already.
 
     `body` is the kind of the client: a body of httpx2 can be of both.

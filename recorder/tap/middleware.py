@@ -201,7 +201,7 @@ class Tap(Middleware):
             self._internal_error(error)
             return None
 
-    def _watch(self, response: object, watch: Watch, body: type[SyncBody] | type[AsyncBody]) -> None:
+    def _watch(self, response: object, watch: Watch, body: type[SyncBody | AsyncBody]) -> None:
         http = getattr(response, "http_response", None)
         if not isinstance(http, httpx2.Response):
             watch.closed()  # another middleware answered with a value of its own

@@ -4,6 +4,9 @@
 retries and fails as it does in production. A `Reply` says which bytes leave when and how the connection
 ends. `chunkings` cuts a body in the places where parsers break; `ManualClock` replaces `perf_counter_ns`.
 
+    with Upstream([Reply.sse(message_events("Hel", "lo"), gap=5_000_000)]) as upstream:
+        client = Anthropic(base_url=upstream.url, api_key="test")
+
 Every time is an integer in nanoseconds (ns) since the request was fully received. Times are absolute
 deadlines, so a late step delays no later one.
 """

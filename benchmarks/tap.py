@@ -1,0 +1,57 @@
+"""What the tap costs per event, on top of the SDK's own raw iteration (`create(stream=True)`).
+
+    python benchmarks/tap.py [--events 20000] [--runs 9]
+
+Plain and tapped run in turns. CPU of the application's thread is its own (`thread_time`); CPU of the writer
+is what the process used beyond that. Wall time is of a saturated core: the stream comes from memory, so the
+writer shares the GIL with an application that never waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from statistics import median
+
+from feed import ListTransport, chunks, client, drain, ratios
+
+import recorder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=9)
+    options = parser.parse_args()
+    parts = chunks(options.events)
+    thread: dict[str, list[float]] = {"plain": [], "tapped": []}
+    wall: dict[str, list[float]] = {"plain": [], "tapped": []}
+    writer: list[float] = []
+    with tempfile.TemporaryDirectory() as directory, recorder.Tap(directory) as tap:
+        plain = client(ListTransport(parts))
+        clients = {"plain": plain, "tapped": tap.wrap(plain)}
+        for run in range(options.runs + 1):
+            for name, one in clients.items():
+                cpu, own, start = time.process_time(), time.thread_time(), time.perf_counter()
+                events = drain(one)
+                own, took = time.thread_time() - own, time.perf_counter() - start
+                tap.flush()
+                cpu = time.process_time() - cpu
+                if run:  # the first warms up
+                    thread[name].append(own / events * 1e6)
+                    wall[name].append(took / events * 1e6)
+                    if name == "tapped":
+                        writer.append((cpu - own) / events * 1e6)
+        stats = tap.stats()
+    print(f"{options.events} events a stream, {options.runs} runs; medians, per event")
+    print(f"SDK alone                         {median(thread['plain']):6.2f} µs CPU, {median(wall['plain']):6.2f} µs wall")
+    added = median(thread["tapped"]) - median(thread["plain"])
+    print(f"added on the application's thread {added:6.2f} µs CPU  {ratios(thread['tapped'], thread['plain'])}")
+    print(f"added wall time, core saturated   {'':15}{ratios(wall['tapped'], wall['plain'])}")
+    print(f"CPU of the writer                 {median(writer):6.2f} µs")
+    print(f"recorded {stats.events} events, dropped {stats.dropped_chunks} chunks")
+
+
+if __name__ == "__main__":
+    main()
