@@ -20,7 +20,11 @@ SLICES = 8
 
 
 def ask(number: int) -> dict[str, Any]:
-    return {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": f"stream {number}"}]}
+    return {
+        "model": "claude-test",
+        "max_tokens": 10,
+        "messages": [{"role": "user", "content": f"stream {number}"}],
+    }
 
 
 def part(number: int) -> list[tuple[int, CorpusStream]]:
@@ -37,7 +41,8 @@ def cut(number: int, one: CorpusStream) -> list[bytes]:
 
 def player(number: int) -> Any:
     replies = {
-        f"stream {n}": Reply(steps=tuple(Step(at=0, data=chunk) for chunk in cut(n, one))) for n, one in part(number)
+        f"stream {n}": Reply(steps=tuple(Step(at=0, data=chunk) for chunk in cut(n, one)))
+        for n, one in part(number)
     }
     return lambda request: replies[json.loads(request.body)["messages"][0]["content"]]
 
@@ -48,7 +53,9 @@ Outcome = tuple[list[Any], Any]
 def read_sync(client: anthropic.Anthropic, number: int) -> Outcome:
     events: list[Any] = []
     try:
-        events.extend(event.to_dict(warnings=False) for event in client.messages.create(**ask(number), stream=True))
+        events.extend(
+            event.to_dict(warnings=False) for event in client.messages.create(**ask(number), stream=True)
+        )
         with client.messages.stream(**ask(number)) as stream:
             return events, stream.get_final_message().to_dict(warnings=False)
     except Exception as error:
@@ -64,8 +71,6 @@ async def read_async(client: anthropic.AsyncAnthropic, number: int) -> Outcome:
             return events, (await stream.get_final_message()).to_dict(warnings=False)
     except Exception as error:
         return events, (type(error).__name__, str(error))
-
-
 
 
 @marker

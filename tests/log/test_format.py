@@ -32,7 +32,9 @@ def test_an_example_is_the_line_that_we_would_write(example: str) -> None:
 
 @pytest.mark.parametrize("struct", STRUCTS)
 def test_every_field_is_documented(struct: type[msgspec.Struct]) -> None:
-    undocumented = [name for name in struct.__struct_fields__ if f"`{name}`" not in FORMAT and f'"{name}"' not in FORMAT]
+    undocumented = [
+        name for name in struct.__struct_fields__ if f"`{name}`" not in FORMAT and f'"{name}"' not in FORMAT
+    ]
 
     assert undocumented == []
 
