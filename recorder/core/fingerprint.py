@@ -5,12 +5,14 @@ Left out are the fields in `VOLATILE`, which change from run to run and do not c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
+
+from .payload import as_object
 
 VOLATILE = ("metadata.user_id",)
 """Body fields that are not compared, as dotted paths."""
@@ -38,8 +40,8 @@ def fingerprint(method: str, url: str, body: Any) -> str:
 
 def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
     """Where two JSON values differ, a line each: `$.messages[0].content: "a" recorded, "b" asked`."""
-    if isinstance(recorded, dict) and isinstance(asked, dict):
-        ours, theirs = cast("dict[str, Any]", recorded), cast("dict[str, Any]", asked)
+    ours, theirs = as_object(recorded), as_object(asked)
+    if ours is not None and theirs is not None:
         for key in [*ours, *(key for key in theirs if key not in ours)]:
             if key not in theirs:
                 yield f"{path}.{key}: {_short(ours[key])} recorded, absent in the request"
@@ -64,17 +66,15 @@ def without_volatile(body: Any) -> Any:
     return body
 
 
-def _without(value: Any, path: list[str]) -> Any:
-    if not isinstance(value, dict) or path[0] not in value:
+def _without(value: Any, path: Sequence[str]) -> Any:
+    """`value` without what `path` leads to, and without an object that is empty then."""
+    fields = as_object(value)
+    if fields is None or path[0] not in fields:
         return value
-    fields = dict(cast("dict[str, Any]", value))
-    if len(path) == 1:
-        del fields[path[0]]
-    else:
-        fields[path[0]] = _without(fields[path[0]], path[1:])
-        if fields[path[0]] == {}:
-            del fields[path[0]]
-    return fields
+    kept = {key: item for key, item in fields.items() if key != path[0]}
+    if len(path) > 1 and (rest := _without(fields[path[0]], path[1:])) != {}:
+        kept[path[0]] = rest
+    return kept
 
 
 def _short(value: Any) -> str:

@@ -98,22 +98,27 @@ def lenient(payload: bytes) -> Any:
         return None
 
 
+def as_object(value: object) -> dict[str, Any] | None:
+    """`value` when it is a JSON object."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
 def _read_slowly(payload: bytes) -> Payload:
     value = _load_strictly(payload)
     strict = value is not _REFUSED
     if not strict:
         value = lenient(payload)
-    if not isinstance(value, dict):
+    said = as_object(value)
+    if said is None:
         return Payload(strict)
-    said = cast("dict[str, Any]", value)
     index = said.get("index")
     block = index if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < 2**31 else None
-    part = said.get("content_block") if said.get("type") == "content_block_start" else said.get("delta")
-    if not isinstance(part, dict) or block is None:
+    starts = said.get("type") == "content_block_start"
+    part = as_object(said.get("content_block" if starts else "delta"))
+    if part is None or block is None:
         return Payload(strict, block, None, None, said)
-    part = cast("dict[str, Any]", part)
     kind = part.get("type")
-    chars = _chars_of_start(part) if said.get("type") == "content_block_start" else _chars_of_delta(part)
+    chars = _chars_of_start(part) if starts else _chars_of_delta(part)
     return Payload(strict, block, kind if isinstance(kind, str) else None, chars, said)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from .payload import lenient
+from .payload import as_object, lenient
 from .records import ErrorInfo, Summary
 
 
@@ -39,10 +39,9 @@ class Summarizer:
 
     def body(self, data: bytes, status: int) -> None:
         """A body that is no event stream: a whole message, or an error."""
-        value = lenient(data)
-        if not isinstance(value, dict):
+        value = as_object(lenient(data))
+        if value is None:
             return
-        value = cast("dict[str, Any]", value)
         if status >= 400 or value.get("type") == "error":
             self._take_error(value)
         else:
@@ -59,9 +58,9 @@ class Summarizer:
         return None if summary == Summary() else summary
 
     def _message(self, message: object, *, partial: bool) -> None:
-        if not isinstance(message, dict):
+        fields = as_object(message)
+        if fields is None:
             return
-        fields = cast("dict[str, Any]", message)
         self._id = _text(fields.get("id"))
         self._model = _text(fields.get("model"))
         self._take_stop(fields)
@@ -70,17 +69,14 @@ class Summarizer:
             self._usage.pop("output_tokens", None)  # a placeholder until message_delta
 
     def _take_stop(self, fields: object) -> None:
-        if isinstance(fields, dict):
-            self._stop_reason = _text(cast("dict[str, Any]", fields).get("stop_reason")) or self._stop_reason
+        self._stop_reason = _text((as_object(fields) or {}).get("stop_reason")) or self._stop_reason
 
     def _take_usage(self, usage: object) -> None:
-        if isinstance(usage, dict):
-            items = cast("dict[str, object]", usage).items()
-            self._usage.update({name: value for name, value in items if value is not None})
+        items = (as_object(usage) or {}).items()
+        self._usage.update({name: value for name, value in items if value is not None})
 
     def _take_error(self, value: dict[str, Any]) -> None:
-        error = value.get("error")
-        fields = cast("dict[str, Any]", error) if isinstance(error, dict) else value
+        fields = as_object(value.get("error")) or value
         self._error = ErrorInfo(
             type=_text(fields.get("type")) or "error", message=_text(fields.get("message")) or ""
         )

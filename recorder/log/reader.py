@@ -7,6 +7,7 @@ is not a record is an error to a strict reader; a salvaging one reports it and r
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -53,7 +54,7 @@ class Problem(Struct, frozen=True):
 Report = Callable[[Problem], None]
 
 
-def find_segments(path: str | Path) -> list[Path]:
+def find_segments(path: str | os.PathLike[str]) -> list[Path]:
     """The segments that `path` names: a file, a directory (searched to its bottom), or a glob; sorted by name.
 
     Raises RecordingError when there is none.
@@ -70,12 +71,13 @@ def find_segments(path: str | Path) -> list[Path]:
             return [source]
     except PermissionError:
         raise RecordingError(source, "permission denied", "check its mode and owner") from None
-    if glob.has_magic(str(path)):
-        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207
+    pattern: str = os.fspath(path)
+    if glob.has_magic(pattern):
+        found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
         if found:
             return [segment for one in found for segment in find_segments(one)]
-        raise RecordingError(path, "no file matches")
-    raise RecordingError(path, "no such file or directory")
+        raise RecordingError(source, "no file matches")
+    raise RecordingError(source, "no such file or directory")
 
 
 def read_records(path: Path, *, salvage: bool = False, report: Report) -> Iterator[tuple[int, Record | Unknown]]:

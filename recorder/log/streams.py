@@ -8,7 +8,7 @@ from typing import Any
 
 from recorder.core import wire
 from recorder.core.message import fold
-from recorder.core.payload import lenient
+from recorder.core.payload import as_object, lenient
 from recorder.core.records import Bytes, End, Event, Header, Request, Response, StreamRecord, Unknown
 from recorder.core.timing import Timing, timing
 
@@ -57,10 +57,9 @@ class Stream:
     def message(self) -> dict[str, Any] | None:
         """The final Message, as far as it came: folded from the events, or the JSON body of a plain call."""
         if self.events:
-            payloads = (lenient(wire.payload(event)) for event in self.events)
-            return fold(payload for payload in payloads if isinstance(payload, dict))
-        body = lenient(self.body()) if any(isinstance(record, Bytes) for record in self.records) else None
-        return body if isinstance(body, dict) and body.get("type") == "message" else None
+            return fold(lenient(wire.payload(event)) for event in self.events)
+        body = as_object(lenient(self.body())) if any(isinstance(one, Bytes) for one in self.records) else None
+        return body if body is not None and body.get("type") == "message" else None
 
     def timing(self) -> Timing:
         """The metrics of METRICS: seconds from the moment the request was sent."""

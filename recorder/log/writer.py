@@ -205,6 +205,11 @@ class Writer:
             failure, self._failure = self._failure, None
             raise failure
 
+    @property
+    def closed(self) -> bool:
+        """Nothing is recorded any more."""
+        return self._closing
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is None and not self._closing:

@@ -79,13 +79,14 @@ class Replay:
 
     def client(self, **options: Any) -> anthropic.Anthropic:
         """A client that is answered by this recording, with `options` of `anthropic.Anthropic`."""
-        http = anthropic.DefaultHttpxClient(transport=self._transport)
-        return anthropic.Anthropic(**{"api_key": _PLACEHOLDER_KEY, **options, "http_client": http})
+        options.setdefault("api_key", _PLACEHOLDER_KEY)
+        return anthropic.Anthropic(**options, http_client=anthropic.DefaultHttpxClient(transport=self._transport))
 
     def async_client(self, **options: Any) -> anthropic.AsyncAnthropic:
         """An async client that is answered by this recording, with `options` of `anthropic.AsyncAnthropic`."""
+        options.setdefault("api_key", _PLACEHOLDER_KEY)
         http = anthropic.DefaultAsyncHttpxClient(transport=self._transport)
-        return anthropic.AsyncAnthropic(**{"api_key": _PLACEHOLDER_KEY, **options, "http_client": http})
+        return anthropic.AsyncAnthropic(**options, http_client=http)
 
     def __enter__(self) -> Self:
         self._tokens.append(_current.set(self))

@@ -13,11 +13,11 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import anthropic
 import httpx2
@@ -44,7 +44,7 @@ Client = TypeVar("Client", bound=anthropic.Anthropic | anthropic.AsyncAnthropic)
 
 
 @contextmanager
-def tags(**named: str) -> Iterator[None]:
+def tags(**named: str) -> Generator[None]:
     """Tag every call made inside, in this thread or task: `with recorder.tags(feature="chat"): ...`."""
     token = _tags.set({**_tags.get(), **{name: str(value) for name, value in named.items()}})
     try:
@@ -246,10 +246,11 @@ class Tap(Middleware):
 def _body(request: APIRequest) -> bytes:
     """The JSON that the SDK is about to send. Files and streamed bodies are not looked into."""
     options = request.options
-    data: Any = options.json_data
-    if options.extra_json:
-        data = {**data, **options.extra_json} if isinstance(data, Mapping) else options.extra_json
-    if data is not None and isinstance(data, Mapping | list | tuple):
+    data = cast("object", options.json_data)
+    extra = options.extra_json
+    if extra:
+        data = {**cast("Mapping[str, object]", data), **extra} if isinstance(data, Mapping) else extra
+    if isinstance(data, Mapping | list | tuple):
         return msgspec.json.encode(data, enc_hook=str)
     content = getattr(options, "content", None)
     return content if isinstance(content, bytes) else b""

@@ -98,9 +98,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         return call
 
 
-def _watched(
-    response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody]
-) -> httpx2.Response:
+def _watched(response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody]) -> httpx2.Response:
     version = response.extensions.get("http_version", b"HTTP/1.1")
     watch.response(
         Received(

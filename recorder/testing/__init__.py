@@ -9,7 +9,14 @@ ends. `chunkings` cuts a body in the places where parsers break; `ManualClock` r
 
 Every time is an integer in nanoseconds (ns) since the request was fully received. Times are absolute
 deadlines, so a late step delays no later one.
+
+`answer_from` makes the upstream answer from recordings, `reply_of` makes a script of one recorded stream.
+These two are loaded when first used: unlike the rest they need the library, and the SDK.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from recorder.testing.chunks import chunkings
 from recorder.testing.clock import ManualClock
@@ -17,14 +24,27 @@ from recorder.testing.connection import Received
 from recorder.testing.reply import Reply, Step, encode_event, gzip_steps, message_events
 from recorder.testing.upstream import Upstream
 
+if TYPE_CHECKING:
+    from recorder.testing.recorded import answer_from, reply_of
+
 __all__ = [
     "ManualClock",
     "Received",
     "Reply",
     "Step",
     "Upstream",
+    "answer_from",
     "chunkings",
     "encode_event",
     "gzip_steps",
     "message_events",
+    "reply_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("answer_from", "reply_of"):
+        raise AttributeError(f"module 'recorder.testing' has no attribute {name!r}")
+    from recorder.testing import recorded
+
+    return getattr(recorded, name)

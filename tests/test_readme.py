@@ -1,0 +1,67 @@
+"""The README is true: its snippets run, in order, and so do its commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recorder.testing import Reply, Upstream, message_events
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^\$ (recorder .*?)(?:\s+#.*)?$", README, re.MULTILINE)
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the snippets have run, and left their recordings."""
+    path = tmp_path_factory.mktemp("readme")
+    reply = Reply.sse(message_events("Hello", " there", "!", model="claude-haiku-4-5"), first=20 * MS, gap=5 * MS)
+    with Upstream([reply]) as upstream:
+        environment = {**os.environ, "ANTHROPIC_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "sk-ant-none-at-all"}
+        done = subprocess.run(
+            [sys.executable, "-c", "\n".join(SNIPPETS)], cwd=path, env=environment, capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Hello there!" in done.stdout
+    return path
+
+
+def test_there_are_snippets_and_commands() -> None:
+    assert len(SNIPPETS) == 3
+    assert len(COMMANDS) == 7
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "demo" not in command])
+def test_a_command_of_the_readme_runs(directory: Path, command: str) -> None:
+    program, *arguments = shlex.split(command)
+    executable = Path(sys.executable).with_name(program)
+
+    done = subprocess.run([executable, *arguments], cwd=directory, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr.count("error:")) == (0, 0), done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_no_match_of_the_readme_is_what_one_sees(directory: Path) -> None:
+    [shown] = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    program = """
+import recorder
+client = recorder.replay("recordings/").client()
+client.messages.create(model="claude-haiku-4-5", max_tokens=64, stream=True,
+    messages=[{"role": "user", "content": "Say goodbye"}])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=directory, capture_output=True, text=True)
+
+    def stripped(text: str) -> str:
+        text = re.sub(r"nearest, \w+…? ", "nearest, ID ", text)
+        return re.sub(r"anthropic [\d.]+", "anthropic VERSION", text).strip()
+
+    assert stripped(done.stderr).endswith(stripped(shown))
