@@ -55,7 +55,7 @@ def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
             yield f"{path}: {len(left)} items recorded, {len(right)} asked"
         for n, (a, b) in enumerate(zip(left, right, strict=False)):
             yield from differences(a, b, f"{path}[{n}]")
-    elif recorded != asked or type(recorded) is not type(asked):
+    elif _encode(recorded) != _encode(asked):
         yield f"{path}: {_short(recorded)} recorded, {_short(asked)} asked"
 
 

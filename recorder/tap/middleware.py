@@ -9,6 +9,7 @@ have the time at which the body had been read. `TapTransport` sits lower and has
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import secrets
@@ -99,8 +100,8 @@ class Tap(Middleware):
 
     def wrap(self, client: Client) -> Client:
         """A copy of `client` that is recorded; it shares the HTTP client of the original, which is not."""
-        for value in (client.api_key, client.auth_token):
-            if value:
+        for name in ("api_key", "auth_token"):
+            if isinstance(value := getattr(client, name, None), str):
                 self._secrets.learn(value)
         return client.with_middleware(self)
 
@@ -213,7 +214,7 @@ class Tap(Middleware):
                 Received(
                     status=http.status_code,
                     headers=http.headers.multi_items(),
-                    url=str(http.request.url),
+                    url=url_without_login(http.request.url),
                     http=http.http_version,
                     decoded=read,
                 )
@@ -243,6 +244,11 @@ class Tap(Middleware):
         )
 
 
+def url_without_login(url: httpx2.URL) -> str:
+    """The URL without `user:password@`."""
+    return str(url.copy_with(username=None, password=None) if url.userinfo else url)
+
+
 def _body(request: APIRequest) -> bytes:
     """The JSON that the SDK is about to send. Files and streamed bodies are not looked into."""
     options = request.options
@@ -251,6 +257,9 @@ def _body(request: APIRequest) -> bytes:
     if extra:
         data = {**cast("Mapping[str, object]", data), **extra} if isinstance(data, Mapping) else extra
     if isinstance(data, Mapping | list | tuple):
-        return msgspec.json.encode(data, enc_hook=str)
+        try:
+            return msgspec.json.encode(data, enc_hook=str)
+        except (ValueError, OverflowError):  # half a surrogate pair, or a number beyond 64 bits
+            return json.dumps(data, default=str).encode()
     content = getattr(options, "content", None)
     return content if isinstance(content, bytes) else b""

@@ -10,7 +10,7 @@ import httpx2
 from recorder.log.writer import Received
 
 from .body import AsyncBody, SyncBody, Watch, watch_body
-from .middleware import Tap
+from .middleware import Tap, url_without_login
 
 _RETRY_COUNT = "x-stainless-retry-count"
 _REMEMBERED = 1024
@@ -82,7 +82,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         call = self._call(blake2b(body, digest_size=16).digest(), attempt)
         return self._tap.begin(
             method=request.method,
-            url=str(request.url),
+            url=url_without_login(request.url),
             headers=request.headers.multi_items(),
             body=body,
             call=call,

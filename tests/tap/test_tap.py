@@ -319,6 +319,28 @@ def test_headers_are_an_allow_list_and_keys_stay_out(tmp_path: Path) -> None:
     assert oct(next(tmp_path.iterdir()).stat().st_mode & 0o777) == "0o600"
 
 
+def test_a_request_that_json_has_no_words_for_is_recorded_all_the_same(tmp_path: Path) -> None:
+    odd = {"half a pair": "\ud83d", "big": 10**30}
+    with Upstream([Reply.json(200, MESSAGE)]) as upstream, recorder.Tap(tmp_path) as tap:
+        with pytest.raises(UnicodeEncodeError):  # the SDK cannot send it
+            tap.wrap(client(upstream)).messages.create(**ASK, extra_body=odd)
+
+    [stream] = recorded(tmp_path)
+    assert {name: stream.request.body[name] for name in odd} == odd
+    assert stream.end is not None
+    assert stream.end.error is not None
+
+
+def test_a_login_in_a_url_stays_out(tmp_path: Path) -> None:
+    with Upstream([Reply.json(200, {})]) as upstream, recorder.Tap(tmp_path) as tap:
+        url = upstream.url.replace("://", "://joe:hunter2@")
+        with httpx2.Client(transport=recorder.TapTransport(tap)) as http:
+            http.get(f"{url}/x")
+
+    [stream] = recorded(tmp_path)
+    assert stream.request.url == f"{upstream.url}/x"
+
+
 def test_elapsed_and_unknown_attributes_of_a_body_are_forwarded(tmp_path: Path) -> None:
     with Upstream(hello) as upstream, recorder.Tap(tmp_path) as tap:
         response = tap.wrap(client(upstream)).messages.with_raw_response.create(**ASK, stream=True)
