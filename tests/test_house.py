@@ -30,16 +30,18 @@ OURS = {
     "recording": {"log", "core", "analytics"},
     "server": {"tap", "replay", "version"},
     "pytest_plugin": {"tap", "replay"},
-    "testing": set[str](),  # an upstream that shared our parser would agree with its mistakes
+    "testing": {"recorded"},  # an upstream that shared our parser would agree with its mistakes,
+    "recorded": {"testing", "replay", "log", "core"},  # but one that plays recordings has to read them
+    "demo": {"recorder", "tap", "replay", "testing", "recorded", "recording", "log", "core", "version"},
 }
 OURS["recorder"] = set(OURS)  # the public names, loaded on first use
 OURS["cli"] = set(OURS)
 
 THIRD_PARTIES = {
     "msgspec": set(OURS),
-    "anthropic": {"tap", "replay"},
+    "anthropic": {"tap", "replay", "demo"},
     "anyio": {"tap", "replay"},
-    "httpx2": {"tap", "replay", "testing"},
+    "httpx2": {"tap", "replay", "testing", "recorded", "demo"},
     "duckdb": {"analytics", "recording"},
     "h11": {"testing"},
     "pytest": {"pytest_plugin"},
@@ -69,7 +71,7 @@ def part_of(module: str) -> str:
     top, _, rest = module.partition(".")
     if top == "recorder_cli":
         return "cli"
-    inner = rest.partition(".")[0]
+    inner = "recorded" if rest.startswith("testing.recorded") else rest.partition(".")[0]
     return inner if inner in OURS else "recorder" if inner in ("", "__init__") else inner
 
 

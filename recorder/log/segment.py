@@ -72,6 +72,10 @@ class Segment:
         """Append; returns how many bytes were taken, which may be fewer. Raises OSError."""
         return os.write(self._fd, data)
 
+    def sync(self) -> None:
+        """Wait until what was written survives a power cut. Raises OSError."""
+        getattr(os, "fdatasync", os.fsync)(self._fd)
+
     def close(self) -> None:
         os.close(self._fd)
 

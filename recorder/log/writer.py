@@ -27,7 +27,9 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from itertools import repeat
+from multiprocessing import util as multiprocessing_util
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
@@ -88,6 +90,9 @@ class Dropped(Struct, frozen=True):
     bytes: int
 
 
+Durability = Literal["write", "fsync"]
+"""`write`: what is written survives the end of its process. `fsync`: a power cut as well; one fsync a batch."""
+
 Item = bytes | Sent | Received | Ended | Dropped
 
 
@@ -125,8 +130,12 @@ class Writer:
         header: Callable[[], Header],
         *,
         queue_bytes: int = QUEUE_BYTES,
+        durability: Durability = "write",
     ) -> None:
+        if durability not in ("write", "fsync"):
+            raise ValueError(f"durability is {durability!r}; it is 'write' or 'fsync'")
         self.path = path
+        self._durability = durability
         self.stats = Stats()
         self._header = header
         self._limit = max(1, queue_bytes // UNIT)
@@ -135,6 +144,11 @@ class Writer:
             check_appendable(path)
         _writers.add(self)
         atexit.register(self.close)
+        # A child of `multiprocessing` ends without atexit, by finalizers of its own.
+        multiprocessing_util.register_after_fork(self, Writer._close_with_child)
+
+    def _close_with_child(self) -> None:
+        multiprocessing_util.Finalize(self, self.close, exitpriority=100)
 
     def _reset(self) -> None:
         self._items: deque[tuple[Attempt, int, int, Item]] = deque()
@@ -314,6 +328,8 @@ class Writer:
                 taken = segment.write(self._unwritten)
                 self.stats.written_bytes += taken
                 self._unwritten = self._unwritten[taken:]
+            if self._durability == "fsync":
+                segment.sync()
         except (OSError, RecordingError) as error:
             self._failed("cannot write; tried again every second, meanwhile records wait in memory", error)
             return

@@ -28,7 +28,7 @@ from anthropic import Middleware
 from recorder.core.attempt import Attempt
 from recorder.core.records import FORMAT, VERSION, Header
 from recorder.core.redact import Secrets
-from recorder.log.writer import QUEUE_BYTES, Received, Sent, Stats, Writer
+from recorder.log.writer import QUEUE_BYTES, Durability, Received, Sent, Stats, Writer
 from recorder.version import __version__
 
 from .body import AsyncBody, SyncBody, Watch, log, watch_body
@@ -65,10 +65,12 @@ class Tap(Middleware):
     other is a directory, to which each process adds its own segment.
 
     `tags` are written with every call. `queue_bytes` bounds what waits for a slow disk; past it records are
-    dropped and counted (`stats()`), never waited for. `clock` and `wall_clock` give ns, `new_id` stream ids.
+    dropped and counted (`stats()`), never waited for. What is written survives the end of the process; with
+    `durability="fsync"` a power cut as well. `clock` and `wall_clock` give ns, `new_id` stream ids.
 
-    Raises RecordingError when `path` is a file with something else in it. Nothing else raises: when records
-    cannot be written the application goes on, one error is logged (logger `recorder`), and `stats()` tells.
+    Raises ValueError for an unknown option, and RecordingError when `path` is a file with something else in
+    it. Nothing else raises: when records cannot be written the application goes on, one error is logged
+    (logger `recorder`), and `stats()` tells.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Tap(Middleware):
         tags: Mapping[str, str] | None = None,
         source: str | None = None,
         queue_bytes: int = QUEUE_BYTES,
+        durability: Durability = "write",
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
@@ -88,7 +91,7 @@ class Tap(Middleware):
         self._wall_clock = wall_clock
         self.new_id = new_id
         self._secrets = Secrets(value for name in _KEY_VARIABLES if (value := os.environ.get(name)))
-        self._writer = Writer(Path(path), self._header, queue_bytes=queue_bytes)
+        self._writer = Writer(Path(path), self._header, queue_bytes=queue_bytes, durability=durability)
 
     def __repr__(self) -> str:
         return f"<recorder.Tap {os.fspath(self.path)!r}{' closed' if self._writer.closed else ''}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -629,6 +630,46 @@ def test_a_forked_child_records_to_its_own_segment(tmp_path: Path) -> None:
 
     segments = sorted(tmp_path.iterdir(), key=lambda path: f"-{child}-" in path.name)
     assert [len(recorded(segment)) for segment in segments] == [2, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_of_multiprocessing_loses_nothing_at_its_end(tmp_path: Path, method: str) -> None:
+    context = multiprocessing.get_context(method)
+    with recorder.Tap(tmp_path) as tap:
+        target = _ask_in_child if method == "fork" else _ask_with_own_tap
+        process = context.Process(target=target, args=(tap if method == "fork" else tmp_path,))
+        process.start()
+        process.join()
+
+    assert process.exitcode == 0
+    [stream] = recorded(tmp_path)
+    assert stream.end is not None
+    assert len(stream.events) == 500
+
+
+def _ask_in_child(tap: recorder.Tap) -> None:
+    body = [b"data: %d\n\n" % n for n in range(500)]
+    with httpx2.Client(transport=recorder.TapTransport(tap, ChunkTransport(body, None))) as http:
+        http.get("http://x/")
+
+
+def _ask_with_own_tap(path: Path) -> None:
+    _ask_in_child(recorder.Tap(path))
+
+
+@pytest.mark.parametrize("durability", ["write", "fsync"])
+def test_either_durability_records_the_same(tmp_path: Path, durability: Any) -> None:
+    with Upstream(hello) as upstream, recorder.Tap(tmp_path, durability=durability) as tap:
+        [*tap.wrap(client(upstream)).messages.create(**ASK, stream=True)]
+
+    check_hello(tmp_path)
+
+
+def test_an_unknown_durability_is_refused_when_made(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="durability is 'maybe'; it is 'write' or 'fsync'"):
+        recorder.Tap(tmp_path, durability="maybe")  # type: ignore[arg-type]
 
 
 async def test_many_streams_at_once_keep_apart(tmp_path: Path) -> None:
