@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .log.streams import Stream as Stream
     from .recording import Recording as Recording
     from .recording import open as open  # noqa: A004 - `recorder.open` is the name one would look for
-    from .replay.errors import EndOfRecording as EndOfRecording
-    from .replay.errors import NoMatch as NoMatch
-    from .replay.session import Replay as Replay
-    from .replay.session import replay as replay
+    from .replayer.errors import EndOfRecording as EndOfRecording
+    from .replayer.errors import NoMatch as NoMatch
+    from .replayer.session import Replay as Replay
+    from .replayer.session import replay as replay
     from .tap.middleware import Tap as Tap
     from .tap.middleware import tags as tags
     from .tap.transport import TapTransport as TapTransport
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CorruptError": "log.reader",
-    "EndOfRecording": "replay.errors",
-    "NoMatch": "replay.errors",
+    "EndOfRecording": "replayer.errors",
+    "NoMatch": "replayer.errors",
     "Problem": "log.reader",
     "Recording": "recording",
     "RecordingError": "log.reader",
-    "Replay": "replay.session",
+    "Replay": "replayer.session",
     "Stream": "log.streams",
     "Tap": "tap.middleware",
     "TapTransport": "tap.transport",
     "__version__": "version",
     "open": "recording",
-    "replay": "replay.session",
+    "replay": "replayer.session",
     "tags": "tap.middleware",
 }
 

@@ -24,24 +24,24 @@ OURS = {
     "version": set[str](),
     "log": {"core", "version"},
     "tap": {"log", "core", "version"},
-    "replay": {"log", "core", "version"},
+    "replayer": {"log", "core", "version"},
     "analytics": {"log", "core", "version"},
     "interop": {"log", "core", "version"},
     "recording": {"log", "core", "analytics"},
-    "server": {"tap", "replay", "version"},
-    "pytest_plugin": {"tap", "replay"},
+    "server": {"tap", "replayer", "version"},
+    "pytest_plugin": {"tap", "replayer"},
     "testing": {"recorded"},  # an upstream that shared our parser would agree with its mistakes,
-    "recorded": {"testing", "replay", "log", "core"},  # but one that plays recordings has to read them
-    "demo": {"recorder", "tap", "replay", "testing", "recorded", "recording", "log", "core", "version"},
+    "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them
+    "demo": {"recorder", "tap", "replayer", "testing", "recorded", "recording", "log", "core", "version"},
 }
 OURS["recorder"] = set(OURS)  # the public names, loaded on first use
 OURS["cli"] = set(OURS)
 
 THIRD_PARTIES = {
     "msgspec": set(OURS),
-    "anthropic": {"tap", "replay", "demo"},
-    "anyio": {"tap", "replay"},
-    "httpx2": {"tap", "replay", "testing", "recorded", "demo"},
+    "anthropic": {"tap", "replayer", "demo"},
+    "anyio": {"tap", "replayer"},
+    "httpx2": {"tap", "replayer", "testing", "recorded", "demo"},
     "duckdb": {"analytics", "recording"},
     "h11": {"testing"},
     "pytest": {"pytest_plugin"},
@@ -124,7 +124,7 @@ def test_every_import_is_one_that_the_house_allows() -> None:
         wrong += broken_rules(module, source)
         found.update(part_of(name) for _, name in imports(module, ast.parse(source)))
     assert {"core", "log"} <= found, "nothing was checked: no source, or no import in it, was found"
-    assert {part_of(module_of(path)) for path in SOURCES} >= {"core", "log", "tap", "replay", "analytics", "cli"}
+    assert {part_of(module_of(path)) for path in SOURCES} >= {"core", "log", "tap", "replayer", "analytics", "cli"}
     assert not wrong, "\n" + "\n".join(wrong)
 
 
@@ -145,8 +145,8 @@ def test_every_import_is_one_that_the_house_allows() -> None:
         ("recorder.log.reader", "import recorder"),
         ("recorder.log.reader", "import recorder_cli.main"),
         ("recorder.tap.__init__", "from ..replay import match"),
-        ("recorder.tap.__init__", "from recorder.replay.match import matcher"),
-        ("recorder.replay.match", "if TYPE_CHECKING:\n    from recorder import tap"),
+        ("recorder.tap.__init__", "from recorder.replayer.match import matcher"),
+        ("recorder.replayer.match", "if TYPE_CHECKING:\n    from recorder import tap"),
         ("recorder.analytics.database", "import httpx2"),
         ("recorder.analytics.database", "import rich.table"),
         ("recorder.testing", "from recorder.core.sse import SSEParser"),
@@ -172,7 +172,7 @@ def test_an_import_that_the_house_forbids_is_found(module: str, source: str) -> 
         ),
         ("recorder.tap.middleware", "from anthropic import Middleware\nimport httpx2\nfrom . import body"),
         ("recorder.analytics.__init__", "import duckdb\nfrom ..log.reader import read"),
-        ("recorder.__init__", "from .tap import Tap\nfrom .replay import replay"),
+        ("recorder.__init__", "from .tap import Tap\nfrom .replayer import replay"),
         ("recorder_cli.main", "import click, rich.table\nimport recorder\nfrom recorder.analytics import report"),
     ],
 )

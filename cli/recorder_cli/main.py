@@ -1,0 +1,140 @@
+"""The command `recorder`: finds the command that was meant, runs it, and says in one line what went wrong.
+
+A command's module is imported when it is used, so that `recorder --help` costs no more than click.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from .errors import Exit, Failure, failure_of, internal_error, is_closed_pipe, leave_quietly, tell
+
+COMMANDS = {
+    "demo": "See it work: record, analyse and replay, offline.",
+    "ls": "List the streams of recordings.",
+    "show": "Show one stream: request, response, every event with its time, metrics.",
+    "stats": "Latency and outcomes, overall and by model.",
+    "sql": "Run a query over recordings as tables.",
+    "play": "Print the text of a stream as it arrived, in its own time.",
+    "verify": "Check that recordings are whole and say what they contain.",
+}
+"""What `recorder --help` says of each: the first line of the command's own help (a test holds them equal)."""
+
+EXIT_CODES = """\b
+Exit codes:
+  0    all is well
+  1    the check failed: verify found problems
+  2    wrong usage
+  3    nothing to read there: no such path, an empty directory or file, not a
+       recording, written by a newer version, permission denied
+  4    a corrupt line (--salvage reads the rest)
+  5    the SQL query failed
+  70   a bug of ours (--debug shows where)
+  130  interrupted
+  141  the reader of the output went away
+"""
+
+
+class Commands(click.Group):
+    """A group whose commands are modules of this package, imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"{__package__}.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(name, COMMANDS, n=1)
+        raise click.UsageError(f"no such command {name!r}" + (f"; did you mean {near[0]}?" if near else ""), ctx)
+
+    def invoke(self, ctx: click.Context) -> Exit | None:
+        """Run the command that was asked for. Raises Failure for what a person can do something about."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except (click.ClickException, click.exceptions.Exit, click.Abort, Failure):
+            raise
+        except KeyboardInterrupt:
+            click.echo(err=True)  # ends the line with ^C on it
+            return Exit.INTERRUPTED
+        except Exception as error:
+            if isinstance(error, OSError) and is_closed_pipe(error):
+                return leave_quietly()
+            told = failure_of(error)
+            if told is None and ctx.params["debug"]:
+                raise
+            raise told or internal_error(error) from error
+        return code
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Run, say what went wrong, and exit; under click's test runner too."""
+        try:
+            code = super().main(*args, **{**options, "standalone_mode": False})
+        except Failure as failure:
+            tell("error", str(failure), keep="\n" if failure.code is Exit.SQL else "")
+            code = failure.code
+        except click.ClickException as error:
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            path = context.command_path if context else "recorder"
+            tell("error", f"{error.format_message().rstrip('.')}; {path} -h shows how it is used")
+            code = Exit.USAGE
+        except click.Abort:
+            code = Exit.INTERRUPTED
+        sys.exit(code or Exit.OK)
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from recorder.version import __version__
+
+        click.echo(f"recorder {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="The version.")
+@click.option("--debug", is_flag=True, envvar="RECORDER_DEBUG", help="Show the traceback of an internal error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - read from the context, where an error is told
+    """Record Claude streams event by event, query them with SQL, replay them in tests.
+
+    \b
+    recorder ls recordings/                       what is there
+    recorder show recordings/ 7c2f                one stream, event by event
+    recorder sql "FROM streams" recordings/       anything else
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run() -> NoReturn:
+    """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore
+    cli.main(prog_name="recorder", windows_expand_args=os.name == "nt")

@@ -1,0 +1,112 @@
+-- arrivals: one row per record of a stream but its request, and one per chunk that ended inside a record.
+-- Integers are ns. Where records were dropped (a gap record) nothing is known: NULL.
+--   role     response, output, event (of another kind), bytes, gap, end. An output carries model output: in a
+--            delta, or in a block that arrives whole
+--   fresh    it did not come in the same chunk as the row before
+--   silence  since the row before, or since the send
+--   hold     from the row before to the read that brought this one; NULL if not fresh
+--   coalesced  an event that came in the same chunk as the event before
+--   pause    of progress: since the headers or the output before. since_seq and since_role say which
+--   gap      a pause between two outputs of one block that came in different chunks
+-- The streams are numbered because a window partitioned by a number takes half as long as one by a string,
+-- and less than sorted lists do.
+CREATE OR REPLACE TEMP TABLE numbered AS
+SELECT stream, (row_number() OVER ())::INTEGER AS n
+FROM (SELECT DISTINCT stream FROM lines WHERE stream IS NOT NULL);
+
+CREATE OR REPLACE TABLE arrivals AS
+WITH moments AS (
+    SELECT
+        stream,
+        seq,
+        0 AS part,
+        l."at",
+        CASE WHEN kind IN ('event', 'bytes') THEN wait ELSE coalesce(wait, 0) END AS wait,
+        -- the end takes the ordinal that the next chunk would have had
+        CASE kind WHEN 'response' THEN -1 WHEN 'gap' THEN -2 WHEN 'end' THEN chunks ELSE chunk END AS chunk,
+        CASE
+            WHEN kind = 'event' AND chars > 0 AND (
+                event = 'content_block_delta' AND delta IS DISTINCT FROM 'signature_delta'
+                OR event = 'content_block_start'
+            ) THEN 'output'
+            ELSE kind
+        END AS role,
+        event,
+        block,
+        delta,
+        chars,
+        data,
+        text
+    FROM lines AS l
+    WHERE kind NOT IN ('header', 'request')
+    UNION ALL BY NAME
+    -- before it, the chunks that ended inside a record: part -n .. -1; split holds (offset, at, wait)
+    SELECT
+        stream,
+        seq,
+        part,
+        split[part][2] AS "at",
+        split[part][3] AS wait,
+        coalesce(chunk, chunks) + part AS chunk,
+        'bytes' AS role
+    FROM (SELECT *, unnest(range(-len(split), 0)) AS part FROM lines WHERE split IS NOT NULL)
+),
+
+neighbours AS (
+    SELECT
+        moments.*,
+        lag({'at': moments."at", 'chunk': chunk, 'role': role}) OVER row_order AS before,
+        lag(CASE WHEN role IN ('output', 'event') THEN chunk END IGNORE NULLS) OVER row_order AS event_chunk,
+        lag(
+            CASE
+                WHEN role IN ('response', 'output', 'gap', 'end')
+                    THEN {'at': moments."at", 'chunk': chunk, 'role': role, 'block': block, 'seq': seq}
+            END IGNORE NULLS
+        ) OVER row_order AS progress
+    FROM moments
+    INNER JOIN numbered USING (stream)
+    WINDOW row_order AS (PARTITION BY n ORDER BY seq, part)
+),
+
+measured AS (
+    SELECT
+        * EXCLUDE (part, before, event_chunk, progress),
+        chunk IS DISTINCT FROM before.chunk AS fresh,
+        role <> 'gap' AND before.role IS DISTINCT FROM 'gap' AS known,
+        greatest(0, m."at" - coalesce(before.at, 0)) AS silence,
+        greatest(0, m."at" - wait - before.at) AS hold,
+        role IN ('output', 'event') AND chunk IS NOT DISTINCT FROM event_chunk AS coalesced,
+        m."at" - progress.at AS pause,
+        progress.seq AS since_seq,
+        progress.role AS since_role,
+        progress.block AS since_block,
+        progress.chunk AS since_chunk
+    FROM neighbours AS m
+)
+
+SELECT
+    stream,
+    seq,
+    m."at",
+    wait,
+    chunk,
+    role,
+    event,
+    block,
+    delta,
+    chars,
+    data,
+    text,
+    fresh,
+    coalesced,
+    CASE WHEN known THEN silence END AS silence,
+    CASE WHEN known AND fresh THEN hold END AS hold,
+    CASE WHEN role IN ('output', 'end') AND since_role <> 'gap' THEN pause END AS pause,
+    CASE
+        WHEN role = 'output' AND since_role = 'output'
+            AND block IS NOT DISTINCT FROM since_block AND chunk <> since_chunk
+            THEN pause
+    END AS gap,
+    since_seq,
+    since_role
+FROM measured AS m;

@@ -1,0 +1,229 @@
+-- streams: one row per attempt (one HTTP request and its response), with its metrics. *_s in seconds: since
+-- the request was sent or, where two moments are named, between them. NULL, never 0, when there is no such
+-- number. recorder/core/timing.py says for each what it means and when it is NULL.
+--   wall      when the request was sent (UTC)
+--   ended     how the body ended: read, closed (by the application), failed; NULL when lost
+--   complete  the terminal event was seen
+--   request   the body of the request
+CREATE OR REPLACE TEMP MACRO percentile_s(ordered, percent) AS (
+    -- of sorted ns, interpolated linearly as by quantile_cont, but in whole numbers: the same on every machine
+    ordered[1 + (len(ordered) - 1) * percent // 100]::HUGEINT * (100 - (len(ordered) - 1) * percent % 100)
+    + ordered[least(2 + (len(ordered) - 1) * percent // 100, len(ordered))]::HUGEINT
+    * ((len(ordered) - 1) * percent % 100)
+) / 1e11;
+
+CREATE OR REPLACE TEMP MACRO tokens(value) AS (
+    CASE WHEN json_type(value) IN ('BIGINT', 'UBIGINT') THEN try_cast(value AS BIGINT) END
+);
+
+CREATE OR REPLACE TABLE streams AS
+WITH control AS MATERIALIZED (
+    SELECT *
+    FROM lines
+    WHERE kind IN ('request', 'response', 'gap', 'end')
+),
+
+requests AS (
+    SELECT
+        *,
+        coalesce(data, try_cast(text AS JSON)) AS request,
+        json_extract_string(request, '$.model') AS request_model
+    FROM control
+    WHERE kind = 'request'
+    QUALIFY row_number() OVER (PARTITION BY stream ORDER BY seq) = 1
+),
+
+responses AS (
+    SELECT *
+    FROM control
+    WHERE kind = 'response'
+    QUALIFY row_number() OVER (PARTITION BY stream ORDER BY seq) = 1
+),
+
+ends AS (
+    SELECT
+        *,
+        c."at" AS end_at,
+        json_extract(summary, '$.usage') AS usage,
+        json_extract_string(summary, '$.error.type') AS api_error,
+        coalesce(json_extract_string(summary, '$.error.message'), error.message) AS error_message
+    FROM control AS c
+    WHERE kind = 'end'
+    QUALIFY row_number() OVER (PARTITION BY stream ORDER BY seq) = 1
+),
+
+dropped AS (
+    SELECT stream, sum(chunks) AS dropped_chunks
+    FROM control
+    WHERE kind = 'gap'
+    GROUP BY stream
+),
+
+arrived AS (
+    SELECT
+        stream,
+        min(a."at") FILTER (role IN ('output', 'event', 'bytes')) AS first_byte,
+        min(a."at") FILTER (role IN ('output', 'event') AND event IS DISTINCT FROM 'ping') AS first_event,
+        min(a."at") FILTER (role = 'output' AND delta IN ('text', 'text_delta')) AS first_text,
+        min(a."at", 2) FILTER (role = 'output') AS first_outputs,
+        max(a."at") FILTER (role = 'output') AS last_output,
+        max(a."at") AS last_at,
+        sum(chars) FILTER (role = 'output') AS output_chars,
+        count(*) FILTER (role IN ('output', 'event')) AS events,
+        count(*) FILTER (coalesced) AS coalesced,
+        count(*) FILTER (event = 'ping') AS pings,
+        count(*) FILTER (event = 'error') AS error_events,
+        max(chunk) FILTER (role IN ('output', 'event', 'bytes')) AS last_chunk,
+        sum(wait) FILTER (fresh) AS wait,
+        sum(hold) AS hold,
+        max(silence) AS silence_max,
+        count(*) FILTER (pause > 2000000000) AS stalls,
+        sum(pause) FILTER (pause > 2000000000) AS stalled,
+        count(*) FILTER (pause > 30000000000) AS stalls_30,
+        sum(pause) FILTER (pause > 30000000000) AS stalled_30,
+        list_sort(list(gap) FILTER (gap IS NOT NULL)) AS gaps
+    FROM arrivals AS a
+    GROUP BY stream
+),
+
+tools AS (
+    SELECT stream, start, stop
+    FROM block_times
+    WHERE type = 'tool_use'
+    QUALIFY row_number() OVER (PARTITION BY stream ORDER BY start, block) = 1
+),
+
+thought AS (
+    SELECT stream, sum(last - first) AS thinking
+    FROM block_times
+    WHERE type = 'thinking'
+    GROUP BY stream
+),
+
+joined AS (
+    SELECT
+        numbered.stream,
+        requests.* EXCLUDE (stream, status, "end", complete, bytes, chunks, error, summary, wait, data, text),
+        responses."at" AS headers_at,
+        responses.status,
+        responses.headers AS response_headers,
+        coalesce(responses.url, requests.url) AS full_url,
+        ends."end" AS ended,
+        ends.complete,
+        ends.bytes,
+        ends.chunks,
+        ends.end_at,
+        ends.usage,
+        ends.api_error,
+        ends.error.type AS exception,
+        ends.error_message,
+        json_extract_string(ends.summary, '$.id') AS message_id,
+        coalesce(json_extract_string(ends.summary, '$.model'), request_model) AS model,
+        json_extract_string(ends.summary, '$.stop_reason') AS stop_reason,
+        coalesce(dropped_chunks, 0)::BIGINT AS dropped_chunks,
+        arrived.* EXCLUDE (stream),
+        tools.start AS tool_start,
+        tools.stop AS tool_stop,
+        thinking,
+        (last_output - first_outputs[1]) / 1e9 AS stream_s,
+        tokens(json_extract(usage, '$.output_tokens')) AS output_tokens
+    FROM numbered
+    LEFT JOIN requests USING (stream)
+    LEFT JOIN responses USING (stream)
+    LEFT JOIN ends USING (stream)
+    LEFT JOIN dropped USING (stream)
+    LEFT JOIN arrived USING (stream)
+    LEFT JOIN tools USING (stream)
+    LEFT JOIN thought USING (stream)
+)
+
+SELECT
+    stream,
+    call,
+    attempt,
+    make_timestamp(wall // 1000) AS wall,
+    wall AS wall_ns,
+    mono AS mono_ns,
+    method,
+    full_url AS url,
+    regexp_extract(full_url, '^(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?([^?#]*)', 1) AS path,
+    status,
+    model,
+    request_model,
+    stop_reason,
+    message_id,
+    response_headers['request-id'] AS request_id,
+    coalesce(
+        headers['x-stainless-lang'] || ' ' || headers['x-stainless-package-version'], headers['user-agent']
+    ) AS sdk,
+    headers['anthropic-version'] AS anthropic_version,
+    tags,
+    ended,
+    complete,
+    CASE
+        WHEN ended IS NULL THEN 'lost'
+        WHEN status >= 400 THEN 'http_error'
+        WHEN error_events > 0 OR api_error IS NOT NULL THEN 'error_event'
+        WHEN complete THEN 'complete'
+        WHEN ended = 'failed' AND contains(exception, 'Timeout') THEN 'timeout'
+        WHEN ended = 'failed' AND headers_at IS NULL THEN 'connect_failed'
+        WHEN ended = 'failed' THEN 'failed'
+        WHEN ended = 'closed' THEN 'closed'
+        ELSE 'truncated'
+    END AS outcome,
+    CASE
+        WHEN api_error IS NOT NULL THEN api_error
+        WHEN outcome = 'http_error' THEN status::VARCHAR
+        WHEN contains(exception, 'Timeout') THEN 'client_timeout_error'
+        WHEN exception IS NOT NULL AND outcome = 'connect_failed' THEN 'connection_error'
+        WHEN regexp_matches(
+            exception, '(Read|Write|Close|Connect|Network|Protocol|Proxy|Transport|Connection\w*)Error$'
+        ) THEN 'connection_error'
+        ELSE exception
+    END AS error_type,
+    error_message,
+    headers_at / 1e9 AS headers_s,
+    first_byte / 1e9 AS first_byte_s,
+    first_event / 1e9 AS first_event_s,
+    first_outputs[1] / 1e9 AS ttft_s,
+    first_text / 1e9 AS ttft_text_s,
+    tool_start / 1e9 AS ttf_tool_s,
+    (tool_stop - tool_start) / 1e9 AS tool_args_s,
+    thinking / 1e9 AS thinking_s,
+    (first_outputs[2] - first_outputs[1]) / 1e9 AS second_s,
+    stream_s,
+    (end_at - last_output) / 1e9 AS tail_s,
+    end_at / 1e9 AS duration_s,
+    CASE WHEN stream_s <> 0 AND output_tokens > 1 THEN stream_s / (output_tokens - 1) END AS tpot_s,
+    CASE WHEN stream_s <> 0 AND output_tokens > 1 THEN output_tokens / stream_s END AS output_tps,
+    CASE WHEN stream_s <> 0 THEN coalesce(output_chars, 0) / stream_s END AS output_cps,
+    percentile_s(gaps, 50) AS gap_p50_s,
+    percentile_s(gaps, 95) AS gap_p95_s,
+    percentile_s(gaps, 99) AS gap_p99_s,
+    gaps[-1] / 1e9 AS gap_max_s,
+    coalesce(stalls, 0) AS stalls,
+    coalesce(stalled, 0) / 1e9 AS stalled_s,
+    coalesce(stalls_30, 0) AS stalls_30,
+    coalesce(stalled_30, 0) / 1e9 AS stalled_30_s,
+    coalesce(silence_max, 0) / 1e9 AS silence_max_s,
+    coalesce(pings, 0) AS pings,
+    coalesce(chunks, last_chunk + 1, 0) AS chunks,
+    coalesce(events, 0) AS events,
+    bytes,
+    coalesce(coalesced, 0) AS coalesced,
+    dropped_chunks,
+    coalesce(output_chars, 0)::BIGINT AS output_chars,
+    coalesce(wait, 0) / 1e9 AS wait_s,
+    coalesce(hold, 0) / 1e9 AS hold_s,
+    coalesce(hold * 5 > last_at, false) AS consumer_bound,
+    tokens(json_extract(usage, '$.input_tokens')) AS input_tokens,
+    tokens(json_extract(usage, '$.cache_read_input_tokens')) AS cache_read_tokens,
+    tokens(json_extract(usage, '$.cache_creation_input_tokens')) AS cache_write_tokens,
+    output_tokens,
+    tokens(json_extract(usage, '$.output_tokens_details.thinking_tokens')) AS thinking_tokens,
+    output_tokens IS NULL AS usage_partial,
+    request
+FROM joined;
+
+DROP MACRO temp.percentile_s;
+DROP MACRO temp.tokens;
