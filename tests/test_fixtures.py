@@ -17,7 +17,6 @@ import pytest
 
 import recorder
 from recorder.core.redact import KEY
-from recorder.replayer.session import replay
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 OUTCOMES = {
@@ -97,7 +96,7 @@ def test_holds_no_secret_and_nothing_of_the_machine_it_was_made_on(name: str) ->
 
 @each
 def test_the_sync_sdk_gets_it_back(make: ModuleType, name: str) -> None:
-    with replay(FIXTURES / f"{name}.jsonl").client() as client:
+    with recorder.replay(FIXTURES / f"{name}.jsonl").client() as client:
         if name == "json":
             message = client.messages.create(**request(name))
         else:
@@ -112,7 +111,7 @@ def test_the_sync_sdk_gets_it_back(make: ModuleType, name: str) -> None:
 
 @each
 async def test_the_async_sdk_gets_it_back(make: ModuleType, name: str) -> None:
-    async with replay(FIXTURES / f"{name}.jsonl").async_client() as client:
+    async with recorder.replay(FIXTURES / f"{name}.jsonl").async_client() as client:
         if name == "json":
             message = await client.messages.create(**request(name))
         else:
@@ -152,7 +151,7 @@ def test_a_broken_stream_is_broken_after_the_same_events() -> None:
     for name in ERRORS:
         recorded = [event.event for event in streams(name)[0].events if event.event not in ("ping", "error")]
         seen: list[str] = []
-        with replay(FIXTURES / f"{name}.jsonl").client() as client, raising(name):
+        with recorder.replay(FIXTURES / f"{name}.jsonl").client() as client, raising(name):
             for event in client.messages.create(**request(name), stream=True):
                 seen.append(event.type)
         assert seen == recorded

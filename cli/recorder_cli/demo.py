@@ -71,7 +71,7 @@ def _record(directory: Path, speed: float) -> Run:
     with screen(calls_of(fixtures())) as progress:
         live = record(directory, speed=speed, progress=progress)
     events = sum(len(answer.events) for answer in live.answers)
-    write(f"\n   {count(len(live.answers), 'call')}, {count(events, 'event')}, {live.seconds:.1f} s")
+    write(f"\n   {count(len(live.answers), 'call')}, {count(events, 'SDK event')}, {live.seconds:.1f} s")
     return live
 
 

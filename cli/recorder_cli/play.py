@@ -17,6 +17,9 @@ from .reading import one_stream, path_argument, salvage_option
 from .said import Said, as_object, block_text, said
 from .text import count, visible
 
+_FOREVER = 10**17
+"""ns, three years: a recording may name times that no clock can wait for."""
+
 
 @click.command
 @path_argument
@@ -46,10 +49,10 @@ def play(
     pace = Pace(one, "recorded", speed, idle_limit)
     began = perf_counter_ns()
     for event in one.events:
-        sleep_until(began + (pace.due(event.at) or 0))
+        sleep_until(began + min(pace.due(event.at) or 0, _FOREVER))
         player.show(said(event))
     if one.end:
-        sleep_until(began + (pace.due(one.end.at) or 0))
+        sleep_until(began + min(pace.due(one.end.at) or 0, _FOREVER))
     if not one.events:  # a call that did not stream has its text all at once
         for n, block in enumerate((one.message() or {}).get("content") or []):
             player.show(Said("text", n, block_text(as_object(block))))

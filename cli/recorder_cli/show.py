@@ -49,6 +49,10 @@ def show(path: Path, stream: str | None, part: Part | None, full: bool, salvage:
     recorder show recordings/ 7c2f --body > body.sse
     """
     one = one_stream(path, stream, salvage=salvage)
+    try:
+        one.body()
+    except ValueError as error:  # base64 that is none
+        raise Failure(f"{one.path}: stream {one.id}: its bytes cannot be read: {error}", Exit.CORRUPT) from None
     if part is not None:
         _print_part(one, part)
     elif output == "table":

@@ -24,6 +24,9 @@ def load(paths: Iterable[Path], *, salvage: bool, payloads: bool) -> Tables:
     except RecordingError:
         problems.tell()
         raise
+    except QueryError as error:
+        reason = str(error).partition("\n")[0]
+        raise Failure(f"cannot be loaded as tables: {reason}; recorder verify tells more", Exit.CORRUPT) from None
     problems.tell() if tables.streams else problems.finish()
     return tables
 

@@ -32,6 +32,9 @@ from recorder.core.summary import Summarizer
 
 from .reader import Problem, RecordingError, read_records
 
+_COUNTS = ("at", "wait", "wall", "mono", "attempt", "status", "chunk", "events", "bytes", "chunks")
+"""Fields that are times or counts: never negative, and within 64 bits."""
+
 
 class FileCheck(Struct, kw_only=True):
     """What was found in one segment. Counts, but for `problems` and `warnings`.
@@ -168,6 +171,9 @@ class _Stream:
         if record.seq != self._next_seq:
             yield f"seq {record.seq} where {self._next_seq} comes next"
         self._next_seq = record.seq + 1
+        for name in _COUNTS:
+            if not 0 <= getattr(record, name, 0) < 2**63:
+                yield f"{name} is {getattr(record, name)}"
         if record.at < self._at:
             yield f"at {record.at} is before {self._at}, the record before"
         self._at = max(self._at, record.at)

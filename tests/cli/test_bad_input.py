@@ -231,6 +231,21 @@ def test_a_stream_without_a_request_is_left_out_and_told(tmp_path: Path, command
         assert len(result.stdout.splitlines()) == 2
 
 
+def test_values_that_no_writer_writes_are_no_mistake_of_ours(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "a.jsonl"
+    for old, new in (
+        (b'"chars":7', b'"chars":%d' % 10**30),
+        (b'"wall":1795223100000000000,"mono":0,"call"', b'"wall":%d,"mono":-7,"call"' % 10**30),
+        (b'"wait":49000000,"chunk":1', b'"wait":-1,"base64":"\xc3\xa9","split":[[9,9,9]],"chunk":1'),
+    ):
+        assert old in GOOD
+        path.write_bytes(GOOD.replace(old, new, 1))
+
+        result = recorder(*COMMANDS[command], path)
+
+        assert result.exit_code in ((1,) if command == "verify" else (0, 4)), result.stderr
+
+
 def test_control_characters_of_a_name_are_escaped(tmp_path: Path, command: str) -> None:
     result = recorder(*COMMANDS[command], tmp_path / "a\x1b\nb")
 

@@ -218,6 +218,8 @@ Change = Callable[[list[dict[str, Any]]], object]
         (lambda lines: lines[3].update(event="ping"), ["10: stream s1: end says 633 bytes, there are 624"]),
         (lambda lines: lines[3].update(base64="A"), ["4: stream s1: its bytes cannot be read: "]),
         (lambda lines: lines[3].update(raw="data: 1\n\ndata: 2\n\n"), ["4: stream s1: its bytes are not one event"]),
+        (lambda lines: lines[1].update(wall=2**63), ["2: stream s1: wall is 9223372036854775808"]),
+        (lambda lines: lines[3].update(wait=-1), ["4: stream s1: wait is -1"]),
         (lambda lines: lines[3].update(id="7"), ["4: stream s1: event, id or retry differ from its bytes"]),
         (lambda lines: lines[3].update(raw="event: message_start\ndata: {}\n\n"), ["4: stream s1: payload differs from its bytes"]),
         (lambda lines: lines[3].pop("wait"), ["4: not a record: Object missing required field `wait`; left out", "5: stream s1: seq 3 where 2 comes next"]),
