@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Any
@@ -60,18 +61,24 @@ class Shelf:
         self._lock = threading.Lock()
         self.streams = sorted(streams, key=lambda stream: (stream.request.wall, stream.request.mono))
         """In the order in which they were sent."""
-        self.served: list[Stream] = []
-        self._waiting: dict[str, list[Stream]] = {}
+        self._served: dict[str, Stream] = {}
+        self._waiting: dict[str, dict[int, deque[Stream]]] = {}
         for stream in self.streams:
             request = stream.request
             key = fingerprint(request.method, request.url, request.body)
-            self._waiting.setdefault(key, []).append(stream)
+            attempts = self._waiting.setdefault(key, {})
+            attempts.setdefault(request.attempt, deque()).append(stream)
         self.paths = {path_of(stream.request.url).partition("?")[0] for stream in self.streams}
+
+    @property
+    def served(self) -> list[Stream]:
+        """Streams that were asked for, in the order in which they first were."""
+        return list(self._served.values())
 
     @property
     def unused(self) -> list[Stream]:
         """Streams that nothing asked for yet."""
-        return [stream for stream in self.streams if stream not in self.served]
+        return [stream for stream in self.streams if stream.id not in self._served]
 
     def take(self, request: httpx2.Request) -> Stream:
         """The stream that answers. Raises NoMatch.
@@ -80,16 +87,15 @@ class Shelf:
         """
         asked = Asked(request)
         with self._lock:
-            waiting = self._waiting.get(asked.fingerprint)
+            attempts = self._waiting.get(asked.fingerprint)
+            waiting = attempts and (attempts.get(asked.attempt) or next(filter(None, attempts.values()), None))
             if waiting:
-                same = [stream for stream in waiting if stream.request.attempt == asked.attempt]
-                stream = (same or waiting)[0]
-                waiting.remove(stream)
+                stream = waiting.popleft()
                 if self._repeat:
                     waiting.append(stream)
-                self.served.append(stream)
+                self._served.setdefault(stream.id, stream)
                 return stream
-        raise self._no_match(asked, served=waiting is not None)
+        raise self._no_match(asked, served=attempts is not None)
 
     def _no_match(self, asked: Asked, *, served: bool) -> NoMatch:
         what = f"{asked.method} {path_of(asked.url)}"
