@@ -58,8 +58,8 @@ def connect(
 def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     """Fill `lines`: all files at once, or one by one if one of them has lines that DuckDB refuses."""
     files = [file for file in dict.fromkeys(files) if not _is_empty(file)]
-    whole = [file for file in files if _ends_whole(file)]
-    if whole and not _insert(connection, whole, _OBJECT_SIZE):
+    whole = {file: None for file in files if _ends_whole(file)}
+    if whole and not _insert(connection, list(whole), _OBJECT_SIZE):
         for file in whole:
             if not _insert(connection, [file], _LARGE_OBJECT_SIZE):
                 _insert_readable(connection, file)

@@ -88,8 +88,7 @@ class Shelf:
         asked = Asked(request)
         with self._lock:
             attempts = self._waiting.get(asked.fingerprint)
-            waiting = attempts and (attempts.get(asked.attempt) or next(filter(None, attempts.values()), None))
-            if waiting:
+            if waiting := _first_of(attempts or {}, asked.attempt):
                 stream = waiting.popleft()
                 if self._repeat:
                     waiting.append(stream)
@@ -122,6 +121,11 @@ class Shelf:
             nearest=nearest.id,
             differences=lines,
         )
+
+
+def _first_of(attempts: dict[int, deque[Stream]], attempt: int) -> deque[Stream] | None:
+    """The streams of this attempt of a call; without any, those of the first attempt that has some."""
+    return attempts.get(attempt) or next((queue for queue in attempts.values() if queue), None)
 
 
 def _likeness(stream: Stream, wanted: str) -> float:
