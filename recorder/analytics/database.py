@@ -1,11 +1,14 @@
 """Recordings to tables: DuckDB reads the lines itself, and the files in `sql/`, in order, make the tables.
 
-calls      one row per call of an SDK method, its retries included
-streams    one row per attempt, with the metrics of `core/timing.py`
-blocks     one row per content block
-events     one row per server-sent event
-stalls     one row per pause of more than 2 s
-left_out   one row per file of which lines could not be read
+    calls      one row per call of an SDK method, its retries included
+    streams    one row per attempt, with the metrics of `core/timing.py`
+    blocks     one row per content block
+    events     one row per server-sent event
+    stalls     one row per pause of more than 2 s
+    arrivals   one row per record and chunk, in ns: what the others are computed from
+    left_out   one row per file of which lines could not be read
+
+The head of each file says what its columns mean. `at` is a keyword to DuckDB: write `"at"`, or use `at_s`.
 """
 
 from __future__ import annotations
@@ -38,8 +41,9 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """A database in memory (or `connection`, outside a transaction) with the tables of these recordings.
 
-    Tables of the same name are replaced. Without `payloads` the column `data` of `events` is empty, and
-    loading needs half the memory. Lines that cannot be read are left out and counted in `left_out`.
+    What an earlier call made is replaced. Without `payloads` the columns `data` and `text` of `events` are
+    empty, and loading is faster and needs half the memory. Lines that cannot be read are left out and counted
+    in `left_out`.
 
     Raises RecordingError for a file that is no recording, is newer than this version, or cannot be read.
     """

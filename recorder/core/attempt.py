@@ -47,7 +47,9 @@ class Attempt:
         self._encoding_named: str | None = None
         self._encoding: str | None = None
         """Set while body bytes are kept as they come because they cannot be decoded."""
+        self._event_stream = False
         self._parser: SSEParser | None = None
+        """None for a body that is no event stream, or is one no longer."""
         self._plain = bytearray()
         self._status = 0
         self._offset = 0
@@ -109,12 +111,13 @@ class Attempt:
         decoder = decoder_for(encoding)
         self._status = status
         self._encoding_named = encoding
+        content_type = named.get("content-type", "").partition(";")[0].strip().lower()
+        self._event_stream = content_type == "text/event-stream"
         if decoder is None:
             self._encoding = encoding
         else:
             self._decoder = decoder
-            if named.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream":
-                self._parser = SSEParser()
+            self._parser = SSEParser() if self._event_stream else None
         return Response(
             stream=self.stream,
             seq=self._next(),
@@ -159,7 +162,6 @@ class Attempt:
 
     def end(self, at: int, wait: int, how: How, error: ErrorInfo | None = None) -> list[StreamRecord]:
         """The end of the body, or of the attempt when there was no response."""
-        plain = self._parser is None
         records = self._flush()
         summary = self._summary
         if error is not None:
@@ -172,7 +174,7 @@ class Attempt:
                 at=at,
                 wait=wait,
                 end=how,
-                complete=summary.stopped or (plain and how == "read" and self._status > 0),
+                complete=summary.stopped or (not self._event_stream and how == "read" and self._status > 0),
                 events=self._events,
                 bytes=self._fed,
                 chunks=self._chunks,
@@ -195,7 +197,7 @@ class Attempt:
             return []
         data = bytes(self._plain)
         self._plain.clear()
-        self._summary.body(data, self._status)
+        self._summary.body(self._secrets.remove(data) if self._secrets.found_in(data) else data, self._status)
         return [self._bytes(data)]
 
     def _block(self, block: Block) -> StreamRecord:

@@ -9,10 +9,10 @@ Times are integers in nanoseconds. `at` counts from the moment the request was s
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from .payload import lenient
 
@@ -21,6 +21,8 @@ VERSION = 1
 NO_DATA = Raw(b"")
 """`data` of a record that has none. (msgspec has no `Raw | None`.)"""
 
+Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""64 bits: what every reader, DuckDB among them, can hold."""
 How = Literal["read", "closed", "failed"]
 """How a body ended: read to its end, closed by the application, failed in the transport."""
 
@@ -29,14 +31,14 @@ class Header(Struct, tag="header", tag_field="kind", kw_only=True, frozen=True, 
     """First line of a segment: who wrote it, and the two clocks at that moment."""
 
     format: str
-    v: int
+    v: Int
     segment: str
-    wall: int
-    mono: int
+    wall: Int
+    mono: Int
     recorder: str
     anthropic: str | None = None
     python: str | None = None
-    pid: int | None = None
+    pid: Int | None = None
     source: str | None = None
     """`synthetic` when the stream was made by a script; absent for a real one."""
 
@@ -45,13 +47,13 @@ class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True
     """One HTTP attempt, logged before its response."""
 
     stream: str
-    seq: int
-    at: int
-    wall: int
-    mono: int
+    seq: Int
+    at: Int
+    wall: Int
+    mono: Int
     """The monotonic clock at `at` = 0: orders the streams of one process, whatever the wall clock does."""
     call: str
-    attempt: int
+    attempt: Int
     """0 for the first attempt of the call, 1 for its first retry."""
     method: str
     url: str
@@ -77,9 +79,9 @@ class Response(Struct, tag="response", tag_field="kind", kw_only=True, frozen=Tr
     """Status line and headers."""
 
     stream: str
-    seq: int
-    at: int
-    status: int
+    seq: Int
+    at: Int
+    status: Int
     headers: dict[str, str]
     url: str | None = None
     """The absolute URL that answered, when the request line could not know it."""
@@ -89,7 +91,7 @@ class Response(Struct, tag="response", tag_field="kind", kw_only=True, frozen=Tr
     """The content-encoding that could not be decoded here: the body below is still encoded."""
 
 
-Split = tuple[int, int, int]
+Split = tuple[Int, Int, Int]
 """A chunk that ended inside a record: (offset in the record's wire bytes, at, wait)."""
 
 
@@ -97,18 +99,18 @@ class Event(Struct, tag="event", tag_field="kind", kw_only=True, frozen=True, om
     """One server-sent event, as dispatched by the WHATWG algorithm, with the bytes it came in."""
 
     stream: str
-    seq: int
-    at: int
-    wait: int
-    chunk: int
+    seq: Int
+    at: Int
+    wait: Int
+    chunk: Int
     """Ordinal (from 0) of the chunk that completed the event; equal ordinals arrived together."""
     event: str | None = None
     """The `event:` field; absent when the stream had none (`message` to WHATWG)."""
-    block: int | None = None
+    block: Int | None = None
     """`index` of the content block, from the payload."""
     delta: str | None = None
     """Type of the delta, or of the content block that starts here."""
-    chars: int | None = None
+    chars: Int | None = None
     """Unicode code points of output in this event."""
     data: Raw = NO_DATA
     """The payload, verbatim, where it is one line of JSON that every reader accepts."""
@@ -121,7 +123,7 @@ class Event(Struct, tag="event", tag_field="kind", kw_only=True, frozen=True, om
     base64: str | None = None
     """The whole wire bytes, when they are not UTF-8."""
     id: str | None = None
-    retry: int | None = None
+    retry: Int | None = None
     split: tuple[Split, ...] | None = None
     redacted: tuple[str, ...] | None = None
 
@@ -130,10 +132,10 @@ class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, om
     """Body bytes that dispatch no event: comments, an unfinished tail, a body that is not an event stream."""
 
     stream: str
-    seq: int
-    at: int
-    wait: int
-    chunk: int
+    seq: Int
+    at: Int
+    wait: Int
+    chunk: Int
     data: Raw = NO_DATA
     text: str | None = None
     base64: str | None = None
@@ -147,10 +149,10 @@ class Gap(Struct, tag="gap", tag_field="kind", kw_only=True, frozen=True, omit_d
     """Records that are missing here, and why."""
 
     stream: str
-    seq: int
-    at: int
-    chunks: int
-    bytes: int
+    seq: Int
+    at: Int
+    chunks: Int
+    bytes: Int
     reason: str
 
 
@@ -178,16 +180,16 @@ class End(Struct, tag="end", tag_field="kind", kw_only=True, frozen=True, omit_d
     """Last record of a stream. A stream without one was lost with its process."""
 
     stream: str
-    seq: int
-    at: int
+    seq: Int
+    at: Int
     end: How
     complete: bool
     """The terminal event (`message_stop`) was seen; for a body that is no event stream, it was read whole."""
-    events: int
-    bytes: int
+    events: Int
+    bytes: Int
     """Body bytes after content-decoding."""
-    chunks: int
-    wait: int = 0
+    chunks: Int
+    wait: Int = 0
     """ns blocked in the read that found the end."""
     error: ErrorInfo | None = None
     summary: Summary | None = None

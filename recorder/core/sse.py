@@ -100,6 +100,7 @@ class SSEParser:
         Call it after `flush`.
         """
         self._resync = True
+        self._fresh = False
         self._searched = 0
 
     def _scan(self, *, final: bool) -> list[Block]:

@@ -10,7 +10,7 @@ import glob
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import msgspec
 from msgspec import Struct
@@ -41,11 +41,16 @@ class CorruptError(RecordingError):
 
 
 class Problem(Struct, frozen=True):
-    """Something that was left out, and where (`line` from 1)."""
+    """Something that was left out, and where (`line` from 1).
+
+    `kind`: `torn` (a last line without an end), `empty` (a file without a line), `corrupt` (a line that is no
+    record), `missing` (records that others show to have been there), `contradiction` (a record that others belie).
+    """
 
     path: Path
     line: int | None
     reason: str
+    kind: Literal["torn", "empty", "corrupt", "missing", "contradiction"]
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
@@ -100,7 +105,9 @@ def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Itera
         number += 1
         if not line.endswith(b"\n"):
             if len(line) < MAX_LINE:
-                report(Problem(path, number, f"torn last line ({len(line)} bytes without an end) left out"))
+                report(
+                    Problem(path, number, f"torn last line ({len(line)} bytes without an end) left out", "torn")
+                )
                 break
             _skip_line(file)
             record: Record | Unknown | str = f"line longer than {MAX_LINE >> 20} MiB"
@@ -115,11 +122,11 @@ def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Itera
         if isinstance(record, str):
             if not salvage:
                 raise CorruptError(path, record, "salvaging reads the rest (--salvage)", line=number)
-            report(Problem(path, number, f"{record}; left out"))
+            report(Problem(path, number, f"{record}; left out", "corrupt"))
             continue
         yield number, record
     if number == 0:
-        report(Problem(path, None, "empty file"))
+        report(Problem(path, None, "empty file", "empty"))
 
 
 def _record(line: bytes) -> Record | Unknown | str:

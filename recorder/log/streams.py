@@ -88,7 +88,9 @@ def read_streams(paths: Iterable[Path], *, salvage: bool = False, report: Report
             stream = open_streams.get(record.stream)
             if stream is None:
                 if record.stream not in orphans:
-                    report(Problem(path, number, f"stream {record.stream} has no request record; left out"))
+                    report(
+                        Problem(path, number, f"stream {record.stream} has no request record; left out", "missing")
+                    )
                 orphans.add(record.stream)
                 continue
             _add(stream, record, path, number, report)
@@ -101,7 +103,7 @@ def _add(stream: Stream, record: StreamRecord, path: Path, number: int, report: 
     expected = stream.records[-1].seq + 1
     if record.seq != expected:
         missing = f"seq {expected} to {record.seq - 1}" if record.seq > expected else f"order at seq {record.seq}"
-        report(Problem(path, number, f"stream {stream.id}: {missing} is missing"))
+        report(Problem(path, number, f"stream {stream.id}: {missing} is missing", "missing"))
     stream.records.append(record)
     if isinstance(record, Response):
         stream.response = record

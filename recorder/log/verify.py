@@ -67,7 +67,7 @@ def verify(paths: Iterable[Path]) -> list[FileCheck]:
             _read_file(check, streams)
         except RecordingError as error:
             check.unreadable = error
-            check.problems.append(Problem(error.path, error.line, error.reason))
+            check.problems.append(Problem(error.path, error.line, error.reason, "corrupt"))
     for stream in streams.open.values():
         stream.check.lost += 1
     return checks
@@ -113,11 +113,13 @@ def _read_file(check: FileCheck, streams: _Streams) -> None:
         check.events += isinstance(record, Event)
         check.gaps += record.chunks if isinstance(record, Gap) else 0
         wrong = streams.take(record, check)
-        check.problems += [Problem(path, number, f"stream {record.stream}: {reason}") for reason in wrong]
+        check.problems += [
+            Problem(path, number, f"stream {record.stream}: {reason}", "contradiction") for reason in wrong
+        ]
 
 
 def _sort(problem: Problem, check: FileCheck) -> None:
-    harmless = problem.reason.startswith("torn last line") or problem.reason == "empty file"
+    harmless = problem.kind in ("torn", "empty")
     (check.warnings if harmless else check.problems).append(problem)
 
 
@@ -172,7 +174,7 @@ class _Stream:
             yield f"seq {record.seq} where {self._next_seq} comes next"
         self._next_seq = record.seq + 1
         for name in _COUNTS:
-            if not 0 <= getattr(record, name, 0) < 2**63:
+            if getattr(record, name, 0) < 0:
                 yield f"{name} is {getattr(record, name)}"
         if record.at < self._at:
             yield f"at {record.at} is before {self._at}, the record before"

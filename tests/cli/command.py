@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -19,6 +20,11 @@ COMMANDS = {
     "verify": ["verify"],
 }
 """Every command that reads recordings, ready for a path."""
+
+
+def heed_interrupts() -> None:
+    """For `preexec_fn`: a child of a job in the background ignores SIGINT, as its parent does."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def recorder(*arguments: str | os.PathLike[str]) -> Result:

@@ -20,6 +20,7 @@ import recorder
 import recorder.demo
 from recorder.demo import Run, Update, compare, fixtures, record
 from recorder.demo import replay as replay_calls
+from tests.cli.command import heed_interrupts
 
 COMMAND = str(Path(sys.executable).with_name("recorder"))
 KEY = "sk-ant-api03-this-key-must-not-be-used"
@@ -137,7 +138,7 @@ def test_fits_a_terminal_of_80_columns(tmp_path: Path) -> None:
     running = subprocess.Popen(
         [COMMAND, "demo", "--speed", "10"],
         cwd=tmp_path,
-        env={**environment, "TERM": "xterm"},
+        env={**environment, "TERM": "xterm", "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}"},
         stdin=inside,
         stdout=inside,
         stderr=inside,
@@ -168,6 +169,7 @@ def test_an_interrupt_ends_it_at_once_and_quietly(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     while not list(tmp_path.rglob("*.jsonl")) and running.poll() is None:
         time.sleep(0.02)

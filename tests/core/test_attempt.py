@@ -302,3 +302,33 @@ def test_no_key_reaches_a_record(cuts: list[int]) -> None:
     assert b"my-other-secret" not in lines
     assert [r.redacted for r in records if isinstance(r, Event | Bytes)] == [("api_key",), ("api_key",)]
     assert b'{"t":"a [redacted] b [redacted] c"}' in lines
+
+
+def test_no_key_reaches_the_summary() -> None:
+    body = b'{"type":"error","error":{"type":"authentication_error","message":"bad key sk-ant-api03-abcdefghij"}}'
+
+    lines = b"".join(map(encode_line, records_of([body], [("content-type", "application/json")], status=401)))
+
+    assert b"sk-ant-" not in lines
+    assert b'"message":"bad key [redacted]"' in lines
+
+
+def test_an_event_stream_that_cannot_be_read_on_is_not_complete() -> None:
+    packed = gzip.compress(b"event: ping\ndata: {}\n\n" * 50)
+    one = attempt()
+    one.response(at=1, status=200, headers=[*SSE, ("content-encoding", "gzip")])
+    one.chunk(2, 0, packed[:20])
+    one.gap(3, 1, 9, "queue full")
+    one.chunk(4, 0, packed[30:])
+
+    end = one.end(5, 0, "read")[-1]
+
+    assert isinstance(end, End)
+    assert not end.complete
+
+
+def test_a_number_beyond_64_bits_is_no_record_of_ours() -> None:
+    line = encode_line(records_of([b"data: 1\n\n"])[2]).replace(b'"at":10', b'"at":%d' % 2**64)
+
+    with pytest.raises(msgspec.ValidationError):
+        decode_line(line)

@@ -7,103 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import asdict, fields, replace
+from msgspec.structs import asdict, fields
 
 from recorder.core.attempt import Attempt
-from recorder.core.records import (
-    Bytes,
-    End,
-    ErrorInfo,
-    Event,
-    Gap,
-    Request,
-    Response,
-    StreamRecord,
-    Summary,
-)
+from recorder.core.records import ErrorInfo, Event, StreamRecord, Summary
 from recorder.core.redact import Secrets
-from recorder.core.timing import Stall, Timing, stalls, timing
+from recorder.core.timing import Timing, timing
+from tests.core.script import MS, Script
 
-MS = 1_000_000
 S = 1_000_000_000
-
-
-class Script:
-    """A stream, line by line. Times in ms, each chunk waited for from the one before unless said."""
-
-    def __init__(self, *, status: int | None = 200, headers_ms: float = 100) -> None:
-        self.records: list[StreamRecord] = [
-            Request(
-                stream="s", seq=0, at=0, wall=1, mono=1, call="c", attempt=0, method="POST", url="/", headers={}
-            )
-        ]
-        self.at = 0
-        self.chunk = -1
-        if status is not None:
-            self.at = int(headers_ms * MS)
-            self.add(Response, status=status, headers={})
-
-    def add(self, kind: type[Any], **fields: Any) -> Script:
-        self.records.append(kind(stream="s", seq=len(self.records), at=self.at, **fields))
-        return self
-
-    def event(
-        self,
-        event: str | None,
-        ms: float | None = None,
-        *,
-        hold: float = 0,
-        split: tuple[tuple[float, float], ...] = (),
-        **fields: Any,
-    ) -> Script:
-        """`ms`: of a new chunk; None: in the same. `hold`: of the time before it. `split`: (ms, wait) of chunks."""
-        return self._arrive(Event, ms, hold, split, event=event, **fields)
-
-    def bytes(self, ms: float | None = None, *, hold: float = 0) -> Script:
-        return self._arrive(Bytes, ms, hold, (), text=": comment\n\n")
-
-    def _arrive(
-        self,
-        kind: type[Any],
-        ms: float | None,
-        hold: float,
-        split: tuple[tuple[float, float], ...],
-        **fields: Any,
-    ) -> Script:
-        before = self.at
-        if split:
-            fields["split"] = tuple((9, int(at * MS), int(wait * MS)) for at, wait in split)
-            before = int(split[-1][0] * MS)
-            self.chunk += len(split)
-        if ms is None:
-            return self.add(kind, wait=self._wait, chunk=self.chunk, **fields)
-        self.at = int(ms * MS)
-        self.chunk += 1
-        self._wait = self.at - before - int(hold * MS)
-        return self.add(kind, wait=self._wait, chunk=self.chunk, **fields)
-
-    def start(self, block: int, kind: str, ms: float | None = None, **fields: Any) -> Script:
-        return self.event("content_block_start", ms, block=block, delta=kind, **fields)
-
-    def delta(self, block: int, kind: str, chars: int, ms: float | None = None, **fields: Any) -> Script:
-        return self.event("content_block_delta", ms, block=block, delta=kind, chars=chars, **fields)
-
-    def text(self, chars: int, ms: float | None = None, block: int = 0, **fields: Any) -> Script:
-        return self.delta(block, "text_delta", chars, ms, **fields)
-
-    def stop(self, block: int, ms: float | None = None) -> Script:
-        return self.event("content_block_stop", ms, block=block)
-
-    def gap(self, ms: float, chunks: int = 3) -> Script:
-        self.at = int(ms * MS)
-        return self.add(Gap, chunks=chunks, bytes=10, reason="queue full")
-
-    def end(self, ms: float, how: str = "read", *, wait: float | None = None, **fields: Any) -> Script:
-        before, self.at = self.at, int(ms * MS)
-        events = sum(isinstance(record, Event) for record in self.records)
-        ns = self.at - before if wait is None else int(wait * MS)
-        fields = {"complete": False, "bytes": 1000, "chunks": self.chunk + 1, **fields}
-        return self.add(End, wait=ns, end=how, events=events, **fields)
 
 
 def usage(**tokens: Any) -> Summary:
@@ -396,70 +308,6 @@ def test_huge_times_stay_exact() -> None:
     script = Script().text(1, 200).text(1, 200 + day // MS).end(201 + day // MS)
     seen = timing(script.records)
     assert (seen.gap_max_s, seen.stalls, seen.stalls_30) == (86_400.0, 1, 1)
-
-
-def stall(**changes: Any) -> Stall:
-    usual = Stall(seq=3, kind="silent", block=0, type="text", start_s=0.3, stall_s=2.5, hold_s=0.0, pings=0)
-    return replace(usual, **changes)
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        (Script().start(0, "text", 200).text(1, 300).text(1, 2300), None),
-        (Script().start(0, "text", 200).text(1, 300).text(1, 2800), stall(seq=4)),
-        (
-            Script().start(0, "text", 200).text(1, 300).event("ping", 900).text(1, 2800),
-            stall(seq=5, kind="pinged", pings=1),
-        ),
-        (
-            Script().start(0, "text", 200).text(1, 300).event("ping").event("ping", 2800).text(1),
-            stall(seq=6, kind="silent"),
-        ),
-        (
-            Script().start(0, "text", 200).text(1, 300).event("ping", 900).text(1, 2800, hold=1251),
-            stall(seq=5, kind="application", pings=1, hold_s=1.251),
-        ),
-        (Script().start(0, "text", 200).text(1, 2700), stall(kind="before_first", start_s=0.1, stall_s=2.6)),
-        (
-            Script()
-            .text(1, 300)
-            .start(1, "tool_use", 400)
-            .event("ping", 900)
-            .delta(1, "input_json_delta", 1, 2800),
-            stall(seq=5, kind="tool_buffering", block=1, type="tool_use", pings=1),
-        ),
-        (
-            Script().text(1, 300).start(1, "tool_use", 2000).delta(1, "input_json_delta", 1, 2800),
-            stall(seq=4, kind="silent", block=1, type="tool_use"),
-        ),
-        (Script().start(0, "text", 200).text(1, 300).end(2800), stall(seq=4)),
-        (
-            Script().start(0, "text", 200).text(1, 300).end(2800, "closed", wait=0),
-            stall(seq=4, kind="application", hold_s=2.5),
-        ),
-        (
-            Script().start(0, "tool_use", 200).delta(0, "input_json_delta", 1, 300).end(2800, "failed"),
-            stall(seq=4, kind="tool_buffering", type="tool_use"),
-        ),
-        (
-            Script().start(0, "tool_use", 200).delta(0, "input_json_delta", 1, 300).stop(0, 400).end(2800),
-            stall(seq=5, kind="silent", type="tool_use"),
-        ),
-        (Script().end(2700), stall(seq=2, kind="before_first", block=None, type=None, start_s=0.1, stall_s=2.6)),
-        (Script().text(1, 300).text(1, 2800), stall(type=None)),
-        (Script(status=None).end(9000, "failed"), None),
-        (Script().text(1, 300).gap(400).text(1, 9000), None),
-    ],
-)
-def test_stalls_and_their_kinds(script: Script, expected: Stall | None) -> None:
-    assert ([expected] if expected else []) == stalls(script.records)
-
-
-def test_the_threshold_of_a_stall_is_the_callers() -> None:
-    script = Script().text(1, 300).text(1, 400).text(1, 350.001 + 100)
-    assert [stall.stall_s for stall in stalls(script.records, 0.05)][1:] == [0.1, 0.050001]
-    assert stalls(script.records, 0.2) == []
 
 
 BODY = b"".join(

@@ -170,7 +170,7 @@ def test_an_empty_file_is_a_problem_not_an_error(path: Path) -> None:
     recording = recorder.open(path)
 
     assert ids(recording) == []
-    assert recording.problems == [Problem(path, None, "empty file")]
+    assert recording.problems == [Problem(path, None, "empty file", "empty")]
 
 
 def test_missing_records_are_told(path: Path) -> None:

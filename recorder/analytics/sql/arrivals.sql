@@ -1,15 +1,14 @@
 -- arrivals: one row per record of a stream but its request, and one per chunk that ended inside a record.
--- Integers are ns. Where records were dropped (a gap record) nothing is known: NULL.
---   role     response, output, event (of another kind), bytes, gap, end. An output carries model output: in a
---            delta, or in a block that arrives whole
---   fresh    it did not come in the same chunk as the row before
---   silence  since the row before, or since the send
---   hold     from the row before to the read that brought this one; NULL if not fresh
---   coalesced  an event that came in the same chunk as the event before
---   pause    of progress: since the headers or the output before. since_seq and since_role say which
---   gap      a pause between two outputs of one block that came in different chunks
--- The streams are numbered because a window partitioned by a number takes half as long as one by a string,
--- and less than sorted lists do.
+-- Times are integers, in ns. Where records were dropped (a gap record) nothing is known: NULL.
+--   role       response, output, event (of another kind), bytes, gap, end. An output carries model output: in
+--              a delta, or in a block that arrives whole
+--   fresh      did not come in the same chunk as the row before
+--   coalesced  is an event that came in the same chunk as the event before
+--   silence    since the row before, or since the send
+--   hold       from the row before to the read that brought this one; NULL if not fresh
+--   pause      of progress: since the headers or the output before, as since_seq and since_role say
+--   gap        a pause between two outputs of one block that came in different chunks
+-- The streams are numbered because a window partitioned by a number takes half as long as one by a string.
 CREATE OR REPLACE TEMP TABLE numbered AS
 SELECT stream, (row_number() OVER ())::INTEGER AS n
 FROM (SELECT DISTINCT stream FROM lines WHERE stream IS NOT NULL);
