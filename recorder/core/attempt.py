@@ -74,8 +74,9 @@ class Attempt:
         tags: dict[str, str] | None = None,
     ) -> Request:
         """The request, at 0."""
-        redacted = self._secrets.found_in(body)
-        data, text, base64 = _content(self._secrets.remove(body) if redacted else body)
+        clean = self._secrets.remove_from_text
+        kept, redacted = self._redacted(body)
+        data, text, base64 = _content(kept)
         return Request(
             stream=self.stream,
             seq=self._next(),
@@ -85,13 +86,13 @@ class Attempt:
             call=self.call,
             attempt=self.attempt,
             method=method,
-            url=self._secrets.remove_from_text(url),
-            headers=request_headers(headers),
+            url=clean(url),
+            headers={name: clean(value) for name, value in request_headers(headers).items()},
             data=data,
             text=text,
             base64=base64,
-            tags=tags or None,
-            redacted=("api_key",) if redacted else None,
+            tags={clean(str(name)): clean(str(value)) for name, value in tags.items()} if tags else None,
+            redacted=redacted,
         )
 
     def response(
@@ -111,6 +112,7 @@ class Attempt:
         decoder = decoder_for(encoding)
         self._status = status
         self._encoding_named = encoding
+        clean = self._secrets.remove_from_text
         content_type = named.get("content-type", "").partition(";")[0].strip().lower()
         self._event_stream = content_type == "text/event-stream"
         if decoder is None:
@@ -123,8 +125,8 @@ class Attempt:
             seq=self._next(),
             at=at,
             status=status,
-            headers=response_headers(pairs),
-            url=url and self._secrets.remove_from_text(url),
+            headers={name: clean(value) for name, value in response_headers(pairs).items()},
+            url=url and clean(url),
             http=http,
             encoded=self._encoding,
         )
@@ -197,7 +199,7 @@ class Attempt:
             return []
         data = bytes(self._plain)
         self._plain.clear()
-        self._summary.body(self._secrets.remove(data) if self._secrets.found_in(data) else data, self._status)
+        self._summary.body(self._redacted(data)[0], self._status)
         return [self._bytes(data)]
 
     def _block(self, block: Block) -> StreamRecord:
@@ -205,9 +207,8 @@ class Attempt:
             return self._bytes(block.wire)
         self._events += 1
         at, wait, chunk, split = self._arrival(len(block.wire))
-        if self._secrets.found_in(block.wire):
-            return self._event(self._redact(block), at, wait, chunk, split, redacted=("api_key",))
-        return self._event(block, at, wait, chunk, split)
+        wire, redacted = self._redacted(block.wire)
+        return self._event(_parsed(wire) if redacted else block, at, wait, chunk, split, redacted)
 
     def _event(
         self,
@@ -216,7 +217,7 @@ class Attempt:
         wait: int,
         chunk: int,
         split: tuple[Split, ...] | None,
-        redacted: tuple[str, ...] | None = None,
+        redacted: tuple[str, ...] | None,
     ) -> Event:
         payload = block.payload or b""
         said = read(block.event, payload)
@@ -244,16 +245,17 @@ class Attempt:
         odd = {"text": text, "frame": frame, "raw": raw, "base64": base64, "id": block.id, "retry": block.retry}
         return replace(event, redacted=redacted, **odd)
 
-    def _redact(self, block: Block) -> Block:
-        """The block without secrets. No secret holds a line end, so it is one block still."""
-        parser = SSEParser()
-        blocks = [*parser.feed(self._secrets.remove(block.wire)), *parser.flush()]
-        return blocks[0]
+    def _redacted(self, data: bytes) -> tuple[bytes, tuple[str, ...] | None]:
+        """`data` without secrets, and the names of the rules that changed it."""
+        if not self._secrets.found_in(data):
+            return data, None
+        kept = self._secrets.remove(data)
+        return kept, None if kept == data else ("api_key",)
 
     def _bytes(self, wire: bytes) -> Bytes:
         at, wait, chunk, split = self._arrival(len(wire))
-        redacted = self._secrets.found_in(wire)
-        data, text, base64 = _content(self._secrets.remove(wire) if redacted else wire)
+        kept, redacted = self._redacted(wire)
+        data, text, base64 = _content(kept)
         return Bytes(
             stream=self.stream,
             seq=self._next(),
@@ -265,7 +267,7 @@ class Attempt:
             base64=base64,
             encoded=self._encoding,
             split=split,
-            redacted=("api_key",) if redacted else None,
+            redacted=redacted,
         )
 
     def _arrival(self, size: int) -> tuple[int, int, int, tuple[Split, ...] | None]:
@@ -294,6 +296,12 @@ class Attempt:
         self._encoding = self._encoding_named
         self._decoder = Identity()
         self._parser = None
+
+
+def _parsed(wire: bytes) -> Block:
+    """The one block of `wire`, from which secrets were taken: none of them holds a line end."""
+    parser = SSEParser()
+    return [*parser.feed(wire), *parser.flush()][0]
 
 
 def _content(data: bytes) -> tuple[Raw, str | None, str | None]:

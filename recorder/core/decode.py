@@ -90,9 +90,26 @@ def _one(name: str) -> Decoder | None:
             return module and _Foreign(_brotli(module.Decompressor()))
         case "zstd":
             module = _first("compression.zstd", "backports.zstd")
-            return module and _Foreign(module.ZstdDecompressor().decompress)
+            return module and _Foreign(_Zstd(module.ZstdDecompressor))
         case _:
             return None
+
+
+class _Zstd:
+    """Frame after frame: a decompressor of the package ends with its frame, a body need not."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._decompressor = make()
+
+    def __call__(self, data: bytes) -> bytes:
+        parts: list[bytes] = []
+        while data:
+            if self._decompressor.eof:
+                self._decompressor = self._make()
+            parts.append(self._decompressor.decompress(data))
+            data = self._decompressor.unused_data
+        return b"".join(parts)
 
 
 def _brotli(decompressor: Any) -> Callable[[bytes], bytes]:

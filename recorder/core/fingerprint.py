@@ -5,6 +5,7 @@ Left out are the fields in `VOLATILE`, which change from run to run and do not c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, cast
@@ -30,7 +31,11 @@ def path_of(url: str) -> str:
 
 def canonical(method: str, url: str, body: Any) -> bytes:
     """The bytes that are compared. `body`: decoded JSON, a text, or None."""
-    return _encode([method.upper(), path_of(url), without_volatile(body)])
+    request = [method.upper(), path_of(url), without_volatile(body)]
+    try:
+        return _encode(request)
+    except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, a number beyond 64 bits
+        return json.dumps(request, sort_keys=True).encode("ascii")
 
 
 def fingerprint(method: str, url: str, body: Any) -> str:
@@ -55,7 +60,7 @@ def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
             yield f"{path}: {len(left)} items recorded, {len(right)} asked"
         for n, (a, b) in enumerate(zip(left, right, strict=False)):
             yield from differences(a, b, f"{path}[{n}]")
-    elif _encode(recorded) != _encode(asked):
+    elif recorded != asked or isinstance(recorded, bool) != isinstance(asked, bool):
         yield f"{path}: {_short(recorded)} recorded, {_short(asked)} asked"
 
 
@@ -78,5 +83,5 @@ def _without(value: Any, path: Sequence[str]) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = msgspec.json.encode(value, enc_hook=str).decode("utf-8", "replace")
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import msgspec
 
 from .records import Bytes, End, Event, Gap, Header, Record, Request, Response, Unknown
@@ -28,13 +30,33 @@ _peek = msgspec.json.Decoder(_Peek).decode
 
 def encode_line(record: Record) -> bytes:
     """One line of the log."""
-    line = _encode(record)
+    try:
+        line = _encode(record)
+    except UnicodeEncodeError:  # half a surrogate pair, in a tag, an id or a message
+        line = _encode(_encodable(record))
     if not line.isascii():
         # Only in strings of ours: payloads with these characters are never copied verbatim (payload.py).
         for mark, escape in _LINE_ENDS:
             if mark in line:
                 line = line.replace(mark, escape)
     return line + b"\n"
+
+
+def _encodable(value: Any) -> Any:
+    """`value` with half surrogate pairs replaced by their escapes, in every string in it."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        case msgspec.Struct():
+            fields = {name: _encodable(getattr(value, name)) for name in value.__struct_fields__}
+            return msgspec.structs.replace(value, **fields)
+        case dict():
+            items = cast("dict[Any, Any]", value).items()
+            return {_encodable(key): _encodable(item) for key, item in items}
+        case list() | tuple():
+            return [_encodable(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def decode_line(line: bytes) -> Record | Unknown:

@@ -75,8 +75,13 @@ def read(event: str | None, payload: bytes) -> Payload:
         colons = payload.count(b":") - text.count(":")
         if said.p is not UNSET:
             colons -= 1 + said.p.count(":")
-        # \u003a is a colon that the count does not see
-        if colons == 5 and b"\\u003" not in payload and (payload.isascii() or not _breaks(payload)):
+        # \u003a is a colon that the count does not see; a line feed comes from two data lines
+        if (
+            colons == 5
+            and b"\\u003" not in payload
+            and b"\n" not in payload
+            and (payload.isascii() or not _breaks(payload))
+        ):
             return Payload(True, said.index, name, len(text))
     return _read_slowly(payload)
 

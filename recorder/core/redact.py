@@ -54,6 +54,8 @@ RESPONSE_PREFIXES = ("anthropic-ratelimit-",)
 KEY = re.compile(rb"sk-ant-[A-Za-z0-9_\-]{8,}")
 """Anything shaped like an Anthropic key, whoever's it is."""
 REDACTED = b"[redacted]"
+_REMEMBERED = 64
+"""Values removed at a time: tokens that are renewed all day must not make every event slower."""
 _SHORTEST_SECRET = 8
 """A shorter value would be found inside ordinary words, and is no key."""
 
@@ -80,18 +82,22 @@ def _kept(pairs: Iterable[tuple[str, str]], keep: Callable[[str], bool]) -> dict
 class Secrets:
     """The values to remove. Knows keys by their shape, and learns the values that it is told."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_learned")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
+        self._learned: tuple[bytes, ...] = ()
         self._known: tuple[bytes, ...] = ()
         for value in values:
             self.learn(value)
 
     def learn(self, value: str) -> None:
-        """Remove `value` from everything written from now on."""
-        secret = value.encode()
-        if len(secret) >= _SHORTEST_SECRET and secret not in self._known:
-            self._known = (*self._known, secret)
+        """Remove `value` from everything written from now on, or the last `_REMEMBERED`. One thread at a time."""
+        secret = value.encode("utf-8", "surrogatepass")
+        if len(secret) < _SHORTEST_SECRET or secret in self._learned:
+            return
+        self._learned = (*self._learned[1 - _REMEMBERED :], secret)
+        # Longest first: a secret that begins another would leave the other's end behind.
+        self._known = tuple(sorted(self._learned, key=len, reverse=True))
 
     def found_in(self, data: bytes) -> bool:
         """Fast: called for every event."""
@@ -107,6 +113,6 @@ class Secrets:
         return KEY.sub(REDACTED, data)
 
     def remove_from_text(self, text: str) -> str:
-        """The same for a string that may hold anything."""
-        encoded = text.encode("utf-8", "surrogatepass")
-        return self.remove(encoded).decode("utf-8", "surrogatepass") if self.found_in(encoded) else text
+        """The same for a string that may hold anything; half a surrogate pair becomes its escape."""
+        encoded = text.encode("utf-8", "backslashreplace")
+        return (self.remove(encoded) if self.found_in(encoded) else encoded).decode("utf-8")

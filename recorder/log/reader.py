@@ -101,32 +101,46 @@ def read_records(path: Path, *, salvage: bool = False, report: Report) -> Iterat
 def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Iterator[tuple[int, Record | Unknown]]:
     number = 0
     started = False
+    bad: Problem | None = None
+    """A line that is no record, until the next one tells: a header after it makes it a torn last line."""
     while line := file.readline(MAX_LINE):
         number += 1
-        if not line.endswith(b"\n"):
-            if len(line) < MAX_LINE:
-                report(
-                    Problem(path, number, f"torn last line ({len(line)} bytes without an end) left out", "torn")
-                )
-                break
-            _skip_line(file)
-            record: Record | Unknown | str = f"line longer than {MAX_LINE >> 20} MiB"
-        else:
-            record = _record(line)
+        if not line.endswith(b"\n") and len(line) < MAX_LINE:
+            report(Problem(path, number, f"torn last line ({len(line)} bytes without an end) left out", "torn"))
+            break
+        record = _record(line) if line.endswith(b"\n") else _too_long(file)
+        if bad is not None:
+            if isinstance(record, Header):
+                bad = Problem(path, bad.line, "torn last line of the segment before left out", "torn")
+            _leave_out(bad, salvage=salvage, report=report)
+            bad = None
         if isinstance(record, Header):
             _check_version(record, path, number)
             started = True
         elif not started:
-            reason = "not a recording (its first line is no header)"
-            raise RecordingError(path, reason, line=number)
+            raise RecordingError(path, "not a recording (its first line is no header)", line=number)
         if isinstance(record, str):
-            if not salvage:
-                raise CorruptError(path, record, "salvaging reads the rest (--salvage)", line=number)
-            report(Problem(path, number, f"{record}; left out", "corrupt"))
-            continue
-        yield number, record
+            bad = Problem(path, number, f"{record}; left out", "corrupt")
+        else:
+            yield number, record
+    if bad is not None:
+        _leave_out(bad, salvage=salvage, report=report)
     if number == 0:
         report(Problem(path, None, "empty file", "empty"))
+
+
+def _leave_out(bad: Problem, *, salvage: bool, report: Report) -> None:
+    if bad.kind == "corrupt" and not salvage:
+        reason = bad.reason.removesuffix("; left out")
+        raise CorruptError(bad.path, reason, "salvaging reads the rest (--salvage)", line=bad.line)
+    report(bad)
+
+
+def _too_long(file: BinaryIO) -> str:
+    """Skip the rest of a line that is not to be held in memory; says what is wrong with it."""
+    while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
+        pass
+    return f"line longer than {MAX_LINE >> 20} MiB"
 
 
 def _record(line: bytes) -> Record | Unknown | str:
@@ -156,11 +170,6 @@ def _check_version(header: Header, path: Path, number: int) -> None:
         )
     if header.v < 1:
         raise RecordingError(path, f"format {header.v} does not exist", line=number)
-
-
-def _skip_line(file: BinaryIO) -> None:
-    while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
-        pass
 
 
 def _plainly(error: OSError) -> str:

@@ -33,7 +33,11 @@ class Segment:
         started = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(header.wall / 1e9))
         path = directory / f"{started}-{header.pid}-{secrets.token_hex(3)}{SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | _CLOEXEC, 0o600)
-        return cls._started(fd, path, encode_line(header))
+        try:
+            return cls._started(fd, path, encode_line(header))
+        except OSError:
+            path.unlink(missing_ok=True)  # on a full disk every new try would leave an empty file
+            raise
 
     @classmethod
     def append(cls, path: Path, header: Header) -> Segment:
@@ -71,6 +75,15 @@ class Segment:
     def write(self, data: bytes | memoryview) -> int:
         """Append; returns how many bytes were taken, which may be fewer. Raises OSError."""
         return os.write(self._fd, data)
+
+    def is_gone(self) -> bool:
+        """True when the file is no longer where it was."""
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            return True
+        ours = os.fstat(self._fd)
+        return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
 
     def sync(self) -> None:
         """Wait until what was written survives a power cut. Raises OSError."""

@@ -37,6 +37,11 @@ class Stream:
         return self.request.stream
 
     @property
+    def url(self) -> str:
+        """The URL that answered, as far as it is known: the request line may have less of it."""
+        return (self.response.url if self.response else None) or self.request.url
+
+    @property
     def call(self) -> str:
         """Equal for all attempts of one SDK method call."""
         return self.request.call

@@ -26,6 +26,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import repeat
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
@@ -52,6 +53,10 @@ RETRY_S = 1.0
 """How long a disk that failed is left alone."""
 CLOSE_S = 5.0
 """How long `close` waits for a disk that blocks."""
+
+
+_EXPECTED = (OSError, RecordingError)
+"""Failures that are not ours: one line says it all, a traceback would not help."""
 
 
 class Sent(Struct, frozen=True):
@@ -114,8 +119,8 @@ class Stats(Struct, kw_only=True):
     dropped_bytes: int = 0
     dropped_streams: int = 0
     """Attempts whose request found the queue full: nothing of them is recorded."""
-    lost_lines: int = 0
-    """Lines that the disk had not taken when the tap was closed."""
+    lost_records: int = 0
+    """What the disk had not taken when the tap was closed."""
     errors: int = 0
     """Failures of our own, of the disk or of the code; the first of a kind is logged."""
     queue_high_water: int = 0
@@ -141,7 +146,8 @@ class Writer:
         self._limit = max(1, queue_bytes // UNIT)
         self._reset()
         if path.suffix == SUFFIX:
-            check_appendable(path)
+            with suppress(OSError):  # not now, perhaps later: the writer tries every second, and says so
+                check_appendable(path)
         _writers.add(self)
         atexit.register(self.close)
         # A child of `multiprocessing` ends without atexit, by finalizers of its own.
@@ -153,7 +159,9 @@ class Writer:
     def _reset(self) -> None:
         self._items: deque[tuple[Attempt, int, int, Item]] = deque()
         self._extra: deque[None] = deque()
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may close a body, and so get to `put`, while this thread holds it.
+        self._lock = threading.RLock()
+        self._mutes: weakref.WeakKeyDictionary[Attempt, Callable[[], None]] = weakref.WeakKeyDictionary()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._idle = False
@@ -162,31 +170,51 @@ class Writer:
         self._segment: Segment | None = None
         self._unwritten = b""
         """Encoded lines that the disk has not taken yet."""
+        self._looked_at = 0.0
+        self._unsynced = False
         self._busy = False
-        self._pid = os.getpid()
         self._failure: Exception | None = None
+        self._left_told = False
 
     def put_chunk(self, attempt: Attempt, at: int, wait: int, chunk: bytes) -> bool:
         """Queue body bytes; False when there is no room. The hot path."""
         extra = self._extra
         if len(self._items) + len(extra) >= self._limit:
             return False
+        if type(chunk) is not bytes:
+            chunk = bytes(chunk)  # a transport of somebody's own; it may change its buffer
         if len(chunk) >= UNIT:
             extra.extend(repeat(None, len(chunk) // UNIT))
         self._items.append((attempt, at, wait, chunk))
         return True
 
-    def put_request(self, attempt: Attempt, sent: Sent) -> bool:
-        """Queue the start of an attempt; False when there is no room, or when the writer is closed."""
-        if len(self._items) + len(self._extra) >= self._limit:
+    def has_room(self) -> bool:
+        """True when a chunk would be taken now."""
+        return len(self._items) + len(self._extra) < self._limit
+
+    def count_dropped(self, size: int) -> None:
+        """Note a chunk of `size` bytes that found no room. What comes after `close` is no loss of ours."""
+        if not self._closing:
+            self.stats.dropped_chunks += 1
+            self.stats.dropped_bytes += size
+
+    def put_request(self, attempt: Attempt, sent: Sent, mute: Callable[[], None]) -> bool:
+        """Queue the start of an attempt; False when there is no room, or when the writer is closed.
+
+        `mute` is called in the child of a fork: from there on the attempt is the parent's to record.
+        """
+        if not self.has_room():
             self.stats.dropped_streams += 0 if self._closing else 1
             return False
+        self._mutes[attempt] = mute
         self._extra.extend(repeat(None, len(sent.body) // UNIT))
         self.put(attempt, 0, 0, sent)
         return True
 
     def put(self, attempt: Attempt, at: int, wait: int, item: Item) -> None:
         """Queue anything else about an attempt that was let in: a few small items, so there is always room."""
+        if self._closing:
+            return
         self._items.append((attempt, at, wait, item))
         if self._thread is None:
             self._start()
@@ -196,12 +224,13 @@ class Writer:
     def flush(self, timeout: float = CLOSE_S) -> bool:
         """Wait until all that was queued before is written; False when it took longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        while (self._items or self._busy) and self._thread is not None and self._thread.is_alive():
-            self._wake.set()
-            if time.monotonic() > deadline:
-                return False
+        while (self._items or self._busy) and time.monotonic() < deadline:
+            if self._thread is None or not self._thread.is_alive():
+                break
+            if self._idle:
+                self._wake.set()
             time.sleep(POLL_S / 2)
-        return True
+        return not self._items and not self._busy
 
     def close(self) -> None:
         """Write what is queued and stop. Nothing is recorded afterwards; streams go on undisturbed."""
@@ -213,8 +242,11 @@ class Writer:
         if thread is not None and thread is not threading.current_thread():
             self._wake.set()
             thread.join(CLOSE_S)
-            if thread.is_alive():
-                log.error("recorder: %s: the disk does not answer; %d records lost", self.path, len(self._items))
+            left = len(self._items) + self._unwritten.count(b"\n")
+            if left and not self._left_told:
+                self._left_told = True
+                self.stats.lost_records += left
+                log.error("recorder: %s: closed while the disk takes nothing; %d records lost", self.path, left)
         if self._failure is not None and "PYTEST_CURRENT_TEST" in os.environ:
             failure, self._failure = self._failure, None
             raise failure
@@ -226,19 +258,25 @@ class Writer:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="recorder-writer", daemon=True)
-                self._thread.start()
+            if self._thread is not None or self._closing:
+                return
+            thread = threading.Thread(target=self._run, name="recorder-writer", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads, for now: the next record tries again
+                self._failed("cannot start the writer's thread", error)
+            else:
+                self._thread = thread
 
     def _run(self) -> None:
         pause = POLL_S
         while True:
             closing = self._closing
-            if self._unwritten:
+            if self._busy:  # what was drained is not on the disk yet
                 self._wake.wait(RETRY_S)
                 self._wake.clear()
                 self._write()
-                if closing and self._unwritten:
+                if closing and self._busy:
                     break
             elif self._drain():
                 pause = POLL_S
@@ -253,9 +291,9 @@ class Writer:
                 if not self._items and not self._closing:
                     self._wake.wait()
                 self._idle = False
-        self.stats.lost_lines += self._unwritten.count(b"\n")
-        if self._segment is not None:
-            self._segment.close()
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.close()
 
     def _drain(self) -> bool:
         """Turn what is queued into lines, and write them; False when there was nothing."""
@@ -313,8 +351,6 @@ class Writer:
                 )
                 return [response]
             case Dropped():
-                self.stats.dropped_chunks += item.chunks
-                self.stats.dropped_bytes += item.bytes
                 return attempt.gap(at, item.chunks, item.bytes, "queue full")
             case Ended():
                 self._open_attempts -= 1
@@ -323,17 +359,31 @@ class Writer:
     def _write(self) -> None:
         """Offer the lines to the disk. What it does not take stays, from the byte where it stopped."""
         try:
+            self._look_after_segment()
             segment = self._segment = self._segment or self._open()
             while self._unwritten:
                 taken = segment.write(self._unwritten)
                 self.stats.written_bytes += taken
                 self._unwritten = self._unwritten[taken:]
-            if self._durability == "fsync":
+                self._unsynced = self._durability == "fsync"
+            if self._unsynced:
                 segment.sync()
-        except (OSError, RecordingError) as error:
+                self._unsynced = False
+        except Exception as error:
             self._failed("cannot write; tried again every second, meanwhile records wait in memory", error)
             return
         self._busy = False
+
+    def _look_after_segment(self) -> None:
+        """Once a second: a file that was removed, or moved away, would take records and show them to nobody."""
+        now = time.monotonic()
+        if self._segment is None or now < self._looked_at + RETRY_S:
+            return
+        self._looked_at = now
+        if self._segment.is_gone():
+            self._segment.close()
+            self._segment = None
+            self._failed("the file was removed; going on in a new one", FileNotFoundError(self.path))
 
     def _open(self) -> Segment:
         if self.path.suffix == SUFFIX:
@@ -342,14 +392,19 @@ class Writer:
 
     def _failed(self, what: str, error: Exception) -> None:
         if self.stats.errors == 0:
-            log.error("recorder: %s: %s: %s", self.path, what, error, exc_info=not isinstance(error, OSError))
+            log.error("recorder: %s: %s: %s", self.path, what, error, exc_info=not isinstance(error, _EXPECTED))
         self.stats.errors += 1
 
     def _after_fork(self) -> None:
         """In the child of a fork: what is queued is the parent's to write; our records go to our own file."""
-        limit, closing = self._limit, self._closing
+        limit, closing, mutes, segment = self._limit, self._closing, list(self._mutes.values()), self._segment
         self._reset()
         self._limit, self._closing = limit, closing
+        for mute in mutes:
+            mute()
+        if segment is not None:
+            with suppress(OSError):  # the parent's thread may have just closed it
+                segment.close()  # its lock would outlive the parent
         self.stats = Stats()
         if self.path.suffix == SUFFIX:
             self.path = self.path.with_name(f"{self.path.stem}-{os.getpid()}{SUFFIX}")

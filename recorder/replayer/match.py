@@ -19,16 +19,18 @@ from recorder.log.streams import Stream
 from .errors import NoMatch
 
 _SHOWN = 8
+_CANDIDATES = 50
 _COMPARED = 20_000
-"""Characters of a request that are compared to find the nearest one: similarity is quadratic."""
+"""Requests, and characters of each, that are compared to find the nearest one: it takes time in an event loop."""
 
 
 class Asked:
     """A request as it is compared: its secrets replaced as they were when it was recorded."""
 
     def __init__(self, request: httpx2.Request) -> None:
-        secrets = Secrets()
-        content = _content(request)
+        credentials = (request.headers.get(name, "") for name in ("authorization", "x-api-key"))
+        secrets = Secrets(value.rpartition(" ")[2] for value in credentials)
+        content = b"" if _is_multipart(request) else _content(request)
         content = secrets.remove(content) if secrets.found_in(content) else content
         value = lenient(content) if content else None
         self.method = request.method
@@ -40,6 +42,11 @@ class Asked:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.method, self.url, self.body)
+
+
+def _is_multipart(request: httpx2.Request) -> bool:
+    """Its body has a random boundary, and files that are not recorded: it is not compared."""
+    return request.headers.get("content-type", "").startswith("multipart/")
 
 
 def _content(request: httpx2.Request) -> bytes:
@@ -59,16 +66,16 @@ class Shelf:
         self._name = name
         self._repeat = repeat
         self._lock = threading.Lock()
-        self.streams = sorted(streams, key=lambda stream: (stream.request.wall, stream.request.mono))
+        self.streams = sorted(streams, key=_sent)
         """In the order in which they were sent."""
         self._served: dict[str, Stream] = {}
         self._waiting: dict[str, dict[int, deque[Stream]]] = {}
         for stream in self.streams:
             request = stream.request
-            key = fingerprint(request.method, request.url, request.body)
+            key = fingerprint(request.method, stream.url, request.body)
             attempts = self._waiting.setdefault(key, {})
             attempts.setdefault(request.attempt, deque()).append(stream)
-        self.paths = {path_of(stream.request.url).partition("?")[0] for stream in self.streams}
+        self.paths = {path_of(stream.url).partition("?")[0] for stream in self.streams}
 
     @property
     def served(self) -> list[Stream]:
@@ -108,7 +115,11 @@ class Shelf:
                 kind="served",
             )
         wanted = canonical(asked.method, asked.url, asked.body).decode()[:_COMPARED]
-        nearest = max(self.streams, key=lambda stream: _likeness(stream, wanted))
+        path = path_of(asked.url)
+        nearest = max(
+            sorted(self.streams, key=lambda stream: path_of(stream.url) != path)[:_CANDIDATES],
+            key=lambda stream: _likeness(stream, wanted),
+        )
         lines = tuple(_differences(nearest, asked))
         age = max(0, time.time_ns() - nearest.request.wall) / 86_400e9
         shown = "".join(f"\n  {line}" for line in lines[:_SHOWN])
@@ -123,6 +134,11 @@ class Shelf:
         )
 
 
+def _sent(stream: Stream) -> tuple[int, str]:
+    """Orders streams as they were sent: by the monotonic clock, put on the wall clock once for each segment."""
+    return stream.header.wall - stream.header.mono + stream.request.mono, stream.id
+
+
 def _first_of(attempts: dict[int, deque[Stream]], attempt: int) -> deque[Stream] | None:
     """The streams of this attempt of a call; without any, those of the first attempt that has some."""
     return attempts.get(attempt) or next((queue for queue in attempts.values() if queue), None)
@@ -130,7 +146,7 @@ def _first_of(attempts: dict[int, deque[Stream]], attempt: int) -> deque[Stream]
 
 def _likeness(stream: Stream, wanted: str) -> float:
     request = stream.request
-    have = canonical(request.method, request.url, request.body).decode()[:_COMPARED]
+    have = canonical(request.method, stream.url, request.body).decode()[:_COMPARED]
     return SequenceMatcher(None, have, wanted, autojunk=False).quick_ratio()
 
 
@@ -138,6 +154,6 @@ def _differences(stream: Stream, asked: Asked) -> Iterable[str]:
     request = stream.request
     if request.method != asked.method.upper():
         yield f"method: {request.method} recorded, {asked.method} asked"
-    if path_of(request.url) != path_of(asked.url):
-        yield f"path: {path_of(request.url)} recorded, {path_of(asked.url)} asked"
+    if path_of(stream.url) != path_of(asked.url):
+        yield f"path: {path_of(stream.url)} recorded, {path_of(asked.url)} asked"
     yield from differences(without_volatile(request.body), without_volatile(asked.body))

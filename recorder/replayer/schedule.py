@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from bisect import bisect_left
+from itertools import pairwise
 from typing import Literal
 
 import anyio
 import anyio.lowlevel
 
-from recorder.core.records import Bytes, End, Event, Response
 from recorder.log.streams import Stream
 
 Timing = Literal["instant", "recorded"]
@@ -28,24 +28,29 @@ class Pace:
     ) -> None:
         self.instant = timing == "instant"
         self._speed = speed
-        self._cuts = list(_cuts(stream, speed, idle_limit)) if idle_limit is not None else []
+        self._starts: list[int] = []
+        """Recorded times at which a silence began that is too long."""
+        self._cuts = [0]
+        """ns cut off in all up to and with each of them."""
+        if idle_limit is not None:
+            for start, end in pairwise(_arrivals(stream)):
+                excess = int((end - start) / speed) - int(idle_limit * 1e9)
+                if excess > 0:
+                    self._starts.append(start)
+                    self._cuts.append(self._cuts[-1] + excess)
 
     def due(self, at: int) -> int:
         """ns after the send at which what was recorded at `at` is due."""
         if self.instant:
             return 0
-        return int(at / self._speed) - sum(cut for start, cut in self._cuts if start < at)
+        return int(at / self._speed) - self._cuts[bisect_left(self._starts, at)]
 
 
-def _cuts(stream: Stream, speed: float, idle_limit: float) -> Iterator[tuple[int, int]]:
-    """(recorded time at which a long silence began, ns by which to shorten it)."""
-    last = 0
-    for record in stream.records:
-        if isinstance(record, Response | Event | Bytes | End):
-            excess = int((record.at - last) / speed) - int(idle_limit * 1e9)
-            if excess > 0:
-                yield last, excess
-            last = record.at
+def _arrivals(stream: Stream) -> list[int]:
+    """The recorded times at which something happened, from the send on."""
+    response, end = stream.response, stream.end
+    times = [0, *(chunk.at for chunk in stream.chunks())]
+    return sorted([*times, *([response.at] if response else []), *([end.at] if end else [])])
 
 
 def sleep_until(deadline: int) -> None:

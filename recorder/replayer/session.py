@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,12 +50,13 @@ class Replay:
             raise ValueError(f"timing is {timing!r}; it is 'instant' or 'recorded'")
         if not speed > 0:
             raise ValueError(f"speed is {speed!r}; it is a number above 0")
+        if idle_limit is not None and not idle_limit >= 0:
+            raise ValueError(f"idle_limit is {idle_limit!r}; it is a number of seconds, 0 or more")
         self.problems: list[Problem] = []
         streams = read_streams(find_segments(path), report=self.problems.append)
         self._shelf = Shelf(streams, os.fspath(path))
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
-        self._tokens: list[Token[Replay | None]] = []
 
     @property
     def streams(self) -> list[Stream]:
@@ -89,7 +90,7 @@ class Replay:
         return anthropic.AsyncAnthropic(**options, http_client=http)
 
     def __enter__(self) -> Self:
-        self._tokens.append(_current.set(self))
+        _entered.set((*_entered.get(), self))
         _stand_in(self)
         return self
 
@@ -97,7 +98,8 @@ class Replay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _step_down(self)
-        _current.reset(self._tokens.pop())
+        # Not by a token: a fixture may be left in another context than it was entered in.
+        _entered.set(tuple(one for one in _entered.get() if one is not self))
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -127,24 +129,27 @@ def replay(
     return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit)
 
 
-_current: ContextVar[Replay | None] = ContextVar("recorder_replay", default=None)
+_entered: ContextVar[tuple[Replay, ...]] = ContextVar("recorder_replays", default=())
+"""The replays that this thread or task is in, innermost last."""
 _lock = threading.Lock()
 _active: list[Replay] = []
+"""The replays that any thread or task is in."""
 _originals: list[tuple[type, str, Any]] = []
 
 
 def _replay_for(request: httpx2.Request) -> Replay | None:
-    """The replay that this request belongs to: its context's; in a thread without one, the only one there is."""
-    current = _current.get()
-    if current is None and _active:
-        if len({id(replay) for replay in _active}) > 1:
-            raise NoMatch(
-                f"{request.method} {request.url}: {len(_active)} replays are active and this thread is in none of "
-                "them; start it with contextvars.copy_context().run",
-                kind="ambiguous",
-            )
-        current = _active[0]
-    return current if current is not None and current.answers(request) else None
+    """The replay that answers this request: its context's; in a thread without one, the only one that would."""
+    for replay in reversed(_entered.get()):
+        if replay in _active:
+            return replay if replay.answers(request) else None
+    candidates = {id(replay): replay for replay in _active if replay.answers(request)}
+    if len(candidates) > 1:
+        raise NoMatch(
+            f"{request.method} {request.url}: {len(candidates)} replays are active and this thread is in none of "
+            "them; start it with contextvars.copy_context().run",
+            kind="ambiguous",
+        )
+    return next(iter(candidates.values()), None)
 
 
 def _stand_in(replay: Replay) -> None:

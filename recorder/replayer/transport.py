@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import NamedTuple
 
 import httpx2
 
-from recorder.core.records import Bytes, ErrorInfo
+from recorder.core.records import Bytes, ErrorInfo, Event, Gap
 from recorder.core.wire import Chunk
 from recorder.log.streams import Stream
 
@@ -111,11 +112,32 @@ def _body(stream: Stream, request: httpx2.Request) -> tuple[list[Chunk], int, Ex
     if broken is not None and response is not None and response.encoded is None:
         chunks = chunks[: broken.chunk]
         error = httpx2.DecodingError("the recorded body cannot be decoded from here on", request=request)
-    elif end is None or end.end != "read":
+    elif (hole := _hole(stream)) is not None:
+        chunks = chunks[: hole.whole_chunks]
+        error = EndOfRecording(f"stream {stream.id} of {stream.path}: {hole.what} not recorded from here on")
+    elif end is None or (end.end != "read" and not (end.end == "closed" and end.complete)):
         error = _failure(stream, request)
     if end is not None and end.end == "closed" and response is not None and response.status >= 400:
         error = None  # the SDK does not read the body of an error that it retries; one that reads it sees its end
     return [chunk for chunk in chunks if chunk.data], ended, error
+
+
+class _Hole(NamedTuple):
+    whole_chunks: int
+    what: str
+
+
+def _hole(stream: Stream) -> _Hole | None:
+    """Where chunks or records of the stream are missing: what was served from there on would be made up."""
+    chunk, seq = -1, 0
+    for record in stream.records:
+        if isinstance(record, Gap):
+            return _Hole(chunk + 1, f"{record.chunks} chunks were")
+        if record.seq != seq:
+            return _Hole(chunk + 1, f"records {seq} to {record.seq - 1} were")
+        seq = record.seq + 1
+        chunk = record.chunk if isinstance(record, Event | Bytes) else chunk
+    return None
 
 
 def _failure(stream: Stream, request: httpx2.Request) -> Exception:

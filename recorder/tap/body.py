@@ -40,11 +40,14 @@ class Watch:
 
     def chunk(self, now: int, wait: int, data: bytes) -> None:
         """The hot path."""
-        if self._dropped_chunks:
+        if self._ended:
+            return
+        if self._dropped_chunks and self._writer.has_room():
             self._tell_dropped(now)
-        if not self._writer.put_chunk(self._attempt, now - self._sent, wait, data):
+        if self._dropped_chunks or not self._writer.put_chunk(self._attempt, now - self._sent, wait, data):
             self._dropped_chunks += 1
             self._dropped_bytes += len(data)
+            self._writer.count_dropped(len(data))
 
     def end(self, now: int, wait: int, how: How, error: ErrorInfo | None = None) -> None:
         """The end, once: what comes after the first is what closing does."""
@@ -63,6 +66,10 @@ class Watch:
     def closed(self) -> None:
         if not self._ended:
             self.end(self.clock(), 0, "closed")
+
+    def mute(self) -> None:
+        """Nothing more is recorded of it: this is the child of a fork, and the attempt is its parent's."""
+        self._ended = True
 
     def _tell_dropped(self, now: int) -> None:
         dropped = Dropped(self._dropped_chunks, self._dropped_bytes)

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import secrets
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -85,13 +86,14 @@ class Tap(Middleware):
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
-        self._tags = dict(tags or {})
+        self._tags = {str(name): str(value) for name, value in (tags or {}).items()}
         self._source = source
         self._clock = clock
         self._wall_clock = wall_clock
         self.new_id = new_id
         self._secrets = Secrets(value for name in _KEY_VARIABLES if (value := os.environ.get(name)))
-        self._writer = Writer(Path(path), self._header, queue_bytes=queue_bytes, durability=durability)
+        self._learning = threading.Lock()
+        self._writer = Writer(Path(path).absolute(), self._header, queue_bytes=queue_bytes, durability=durability)
 
     def __repr__(self) -> str:
         return f"<recorder.Tap {os.fspath(self.path)!r}{' closed' if self._writer.closed else ''}>"
@@ -105,8 +107,8 @@ class Tap(Middleware):
         """A copy of `client` that is recorded; it shares the HTTP client of the original, which is not."""
         for name in ("api_key", "auth_token"):
             if isinstance(value := getattr(client, name, None), str):
-                self._secrets.learn(value)
-        return client.with_middleware(self)
+                self._learn(value)
+        return client if self in client.middleware else client.with_middleware(self)
 
     def stats(self) -> Stats:
         """What was recorded and what was lost so far."""
@@ -176,13 +178,18 @@ class Tap(Middleware):
             body=body,
             tags={**self._tags, **_tags.get()} or None,
         )
-        return Watch(state, self._writer, self._clock, sent) if self._writer.put_request(state, item) else None
+        watch = Watch(state, self._writer, self._clock, sent)
+        return watch if self._writer.put_request(state, item, watch.mute) else None
 
     def learn_key(self, request: httpx2.Request) -> None:
         """Remember the credentials of a request as values that are never to be written."""
         for name in ("authorization", "x-api-key"):
             if value := request.headers.get(name):
-                self._secrets.learn(value.rpartition(" ")[2])
+                self._learn(value.rpartition(" ")[2])
+
+    def _learn(self, value: str) -> None:
+        with self._learning:
+            self._secrets.learn(value)
 
     def _begin(self, request: APIRequest) -> Watch | None:
         try:
@@ -202,7 +209,7 @@ class Tap(Middleware):
                 attempt=request.retries_taken,
             )
         except Exception as error:
-            self._internal_error(error)
+            self.internal_error(error)
             return None
 
     def _watch(self, response: object, watch: Watch, body: type[SyncBody | AsyncBody]) -> None:
@@ -224,9 +231,11 @@ class Tap(Middleware):
             )
             watch_body(http, watch, body)
         except Exception as error:
-            self._internal_error(error)
+            watch.closed()
+            self.internal_error(error)
 
-    def _internal_error(self, error: Exception) -> None:
+    def internal_error(self, error: Exception) -> None:
+        """A failure of ours that must not reach the application; under pytest it does."""
         self._writer.stats.errors += 1
         log.exception("recorder: %s: internal error; one stream is not recorded", self.path)
         if "PYTEST_CURRENT_TEST" in os.environ:
@@ -255,6 +264,8 @@ def url_without_login(url: httpx2.URL) -> str:
 def _body(request: APIRequest) -> bytes:
     """The JSON that the SDK is about to send. Files and streamed bodies are not looked into."""
     options = request.options
+    if options.files:
+        return b""
     data = cast("object", options.json_data)
     extra = options.extra_json
     if extra:

@@ -46,7 +46,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
-        return _watched(response, watch, SyncBody)
+        return self._watched(response, watch, SyncBody)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._transport is None:
@@ -61,7 +61,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
-        return _watched(response, watch, AsyncBody)
+        return self._watched(response, watch, AsyncBody)
 
     def close(self) -> None:
         if isinstance(self._transport, httpx2.BaseTransport):
@@ -72,6 +72,13 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             await self._transport.aclose()
 
     def _begin(self, request: httpx2.Request) -> Watch | None:
+        try:
+            return self._start(request)
+        except Exception as error:
+            self._tap.internal_error(error)
+            return None
+
+    def _start(self, request: httpx2.Request) -> Watch | None:
         self._tap.learn_key(request)
         try:
             body = request.content
@@ -79,7 +86,8 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             body = b""
         retries = request.headers.get(_RETRY_COUNT, "0")
         attempt = int(retries) if retries.isdecimal() else 0
-        call = self._call(blake2b(body, digest_size=16).digest(), attempt)
+        asked = blake2b(f"{request.method} {request.url}\n".encode() + body, digest_size=16).digest()
+        call = self._call(asked, attempt)
         return self._tap.begin(
             method=request.method,
             url=url_without_login(request.url),
@@ -89,25 +97,30 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             attempt=attempt,
         )
 
-    def _call(self, body: bytes, attempt: int) -> str | None:
-        """The call id that the attempt before this one had. Below the SDK nothing names the call."""
-        call = self._calls.pop((body, attempt - 1), None) or self._tap.new_id()
-        self._calls[body, attempt] = call
+    def _call(self, asked: bytes, attempt: int) -> str | None:
+        """The call id that the attempt before this one had, of an equal request: nothing here names the call."""
+        call = self._calls.pop((asked, attempt - 1), None) or self._tap.new_id()
+        self._calls[asked, attempt] = call
         if len(self._calls) > _REMEMBERED:
             self._calls.popitem(last=False)
         return call
 
-
-def _watched(response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody]) -> httpx2.Response:
-    version = response.extensions.get("http_version", b"HTTP/1.1")
-    watch.response(
-        Received(
-            status=response.status_code,
-            headers=response.headers.multi_items(),
-            url=None,
-            http=version.decode("ascii", "replace") if isinstance(version, bytes) else None,
-            decoded=response.is_stream_consumed or response.is_closed,
-        )
-    )
-    watch_body(response, watch, body)
-    return response
+    def _watched(
+        self, response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody]
+    ) -> httpx2.Response:
+        try:
+            version = response.extensions.get("http_version", b"HTTP/1.1")
+            watch.response(
+                Received(
+                    status=response.status_code,
+                    headers=response.headers.multi_items(),
+                    url=None,
+                    http=version.decode("ascii", "replace") if isinstance(version, bytes) else None,
+                    decoded=response.is_stream_consumed or response.is_closed,
+                )
+            )
+            watch_body(response, watch, body)
+        except Exception as error:
+            watch.closed()
+            self._tap.internal_error(error)
+        return response

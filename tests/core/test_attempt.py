@@ -24,8 +24,9 @@ PIECES = st.one_of(
         [
             b"\r", b"\n", b"\r\n", b"\n\n", b"\xef\xbb\xbf", b": hi", b"data", b"data:", b"data: ", b"event: ping\n", b"event:",
             b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"H\xc3\xa9\"}}\n\n",
-            b"event: x\ndata: {\"a\":1,\"a\":2}\n\n", b"data: {\"a\":\"\\ud83d\"}\n\n", b"data: {\"a\":\"\xe2\x80\xa8\"}\r\n\r\n",
-            b"id: 1\0\n", b"retry: 10\n", b"\xff", b" ", b"[DONE]", b"data: 1e999\n\n", b"data: {} \n\n", b"sk-ant",
+            b"event: x\ndata: {\"a\":1,\"a\":2}\n\n",
+            b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\ndata: \"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n", b"data: {\"a\":\"\\ud83d\"}\n\n", b"data: {\"a\":\"\xe2\x80\xa8\"}\r\n\r\n",
+            b"id: 1\0\n", b"retry: 10\n", b"\xff", b" ", b"[DONE]", b"data: 1e999\n\n", b"data: {} \n\n", b"sk-an",
         ]
     ),
     st.binary(max_size=12),
@@ -207,6 +208,24 @@ def test_a_body_that_stops_making_sense_is_kept_encoded() -> None:
     kept = [record for record in records if isinstance(record, Bytes)]
     assert [record.encoded for record in kept] == ["gzip"]
     assert wire.payload(kept[-1]) == broken[10:]
+
+
+def test_a_body_of_several_zstd_frames_is_one_body() -> None:
+    zstd = pytest.importorskip("backports.zstd", reason="needs backports.zstd")
+    steps = [b'event: ping\ndata: {"n": %d}\n\n' % n for n in range(5)]
+
+    records = records_of([b"".join(map(zstd.compress, steps))], [*SSE, ("content-encoding", "zstd")])
+
+    assert wire.body(records) == b"".join(steps)
+
+
+def test_a_delta_over_two_data_lines_stays_one_line_of_the_log() -> None:
+    body = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,\ndata: "delta":{"type":"text_delta","text":"a"}}\n\n'
+
+    records = records_of([body])
+
+    assert all(encode_line(record).count(b"\n") == 1 for record in records)
+    assert wire.body(records) == body
 
 
 def test_an_unknown_content_encoding_is_said_and_kept() -> None:
