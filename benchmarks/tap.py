@@ -45,8 +45,9 @@ def main() -> None:
                         writer.append((cpu - own) / events * 1e6)
         stats = tap.stats()
     print(f"{options.events} events a stream, {options.runs} runs; medians, per event")
-    print(f"SDK alone                         {median(thread['plain']):6.2f} µs CPU, {median(wall['plain']):6.2f} µs wall")
-    added = median(thread["tapped"]) - median(thread["plain"])
+    alone = median(thread["plain"])
+    print(f"SDK alone                         {alone:6.2f} µs CPU, {median(wall['plain']):6.2f} µs wall")
+    added = median(thread["tapped"]) - alone
     print(f"added on the application's thread {added:6.2f} µs CPU  {ratios(thread['tapped'], thread['plain'])}")
     print(f"added wall time, core saturated   {'':15}{ratios(wall['tapped'], wall['plain'])}")
     print(f"CPU of the writer                 {median(writer):6.2f} µs")

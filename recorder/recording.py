@@ -13,6 +13,8 @@ from .log.streams import Stream, read_streams
 if TYPE_CHECKING:
     import duckdb
 
+    from .analytics.report import Tables
+
 
 class Recording:
     """One file, a directory of segments, or a glob. Nothing is read before it is asked for.
@@ -26,7 +28,8 @@ class Recording:
         self.problems: list[Problem] = []
         """What could not be read, so far: a torn last line, an empty file, and corrupt lines when salvaging."""
         self.segments = find_segments(path)
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._noted: set[Problem] = set()
+        self._tables: Tables | None = None
 
     def __repr__(self) -> str:
         return f"<recorder.Recording {os.fspath(self.path)!r} segments={len(self.segments)}>"
@@ -37,14 +40,7 @@ class Recording:
         Raises RecordingError for a file that is no recording or is newer than this version, and CorruptError
         for a line that is not a record, unless salvaging.
         """
-        noted: set[Problem] = set(self.problems)
-
-        def report(problem: Problem) -> None:
-            if problem not in noted:
-                noted.add(problem)
-                self.problems.append(problem)
-
-        return read_streams(self.segments, salvage=self.salvage, report=report)
+        return read_streams(self.segments, salvage=self.salvage, report=self._report)
 
     def stream(self, id: str) -> Stream:  # noqa: A002 - the field is called `id`
         """The stream whose id is `id`, or starts with it. Raises RecordingError for none, or several."""
@@ -58,13 +54,19 @@ class Recording:
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """A DuckDB relation over the tables `calls`, `streams`, `blocks`, `events` and `stalls`.
 
-        `.fetchall()`, `.df()`, `.pl()`, `.arrow()` give its rows. The tables are made on first use.
+        `.fetchall()`, `.df()`, `.pl()`, `.arrow()` give its rows. The tables are made on first use; what could
+        not be read is in `problems` then. Raises RecordingError and CorruptError as `streams` does.
         """
-        if self._connection is None:
-            from .analytics.database import connect
+        if self._tables is None:
+            from .analytics.report import Tables
 
-            self._connection = connect(self.segments)
-        return self._connection.sql(query)
+            self._tables = Tables(self.segments, salvage=self.salvage, report=self._report)
+        return self._tables.relation(query)
+
+    def _report(self, problem: Problem) -> None:
+        if problem not in self._noted:
+            self._noted.add(problem)
+            self.problems.append(problem)
 
 
 def open(path: str | os.PathLike[str], *, salvage: bool = False) -> Recording:  # noqa: A001

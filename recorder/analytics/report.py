@@ -95,6 +95,10 @@ class Tables:
                 _leave_out_odd(self._connection, files, payloads=payloads, salvage=salvage, report=report)
         ((self.streams,),) = self._connection.execute("SELECT count(*) FROM streams").fetchall()
 
+    def relation(self, query: str) -> duckdb.DuckDBPyRelation:
+        """A query as DuckDB's own lazy relation. Raises what DuckDB raises."""
+        return self._connection.sql(query)
+
     def query(self, query: str) -> Answer:
         """Run a query; of several statements, the last one answers. Raises QueryError."""
         with _duckdb_errors():

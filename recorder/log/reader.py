@@ -101,12 +101,12 @@ def read_records(path: Path, *, salvage: bool = False, report: Report) -> Iterat
 def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Iterator[tuple[int, Record | Unknown]]:
     number = 0
     started = False
-    bad: Problem | None = None
-    """A line that is no record, until the next one tells: a header after it makes it a torn last line."""
+    torn: Problem | None = None
+    bad: Problem | None = None  # told only after the next line: a header there makes it a torn last line
     while line := file.readline(MAX_LINE):
         number += 1
         if not line.endswith(b"\n") and len(line) < MAX_LINE:
-            report(Problem(path, number, f"torn last line ({len(line)} bytes without an end) left out", "torn"))
+            torn = Problem(path, number, f"torn last line ({len(line)} bytes without an end) left out", "torn")
             break
         record = _record(line) if line.endswith(b"\n") else _too_long(file)
         if bad is not None:
@@ -123,8 +123,9 @@ def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Itera
             bad = Problem(path, number, f"{record}; left out", "corrupt")
         else:
             yield number, record
-    if bad is not None:
-        _leave_out(bad, salvage=salvage, report=report)
+    for last in (bad, torn):
+        if last is not None:
+            _leave_out(last, salvage=salvage, report=report)
     if number == 0:
         report(Problem(path, None, "empty file", "empty"))
 

@@ -24,7 +24,7 @@ SELECT
     a."at" / 1e9 AS at_s,
     gap / 1e9 AS gap_s,
     hold / 1e9 AS hold_s,
-    coalesce(data, try_cast(text AS JSON)) AS data,
+    coalesce(data, CASE WHEN json_valid(text) THEN text::JSON END) AS data,
     text
 FROM arrivals AS a
 WHERE role IN ('output', 'event');

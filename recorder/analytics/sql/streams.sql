@@ -26,7 +26,7 @@ WITH control AS MATERIALIZED (
 requests AS (
     SELECT
         *,
-        coalesce(data, try_cast(text AS JSON)) AS request,
+        coalesce(data, CASE WHEN json_valid(text) THEN text::JSON END) AS request,
         json_extract_string(request, '$.model') AS request_model
     FROM control
     WHERE kind = 'request'
