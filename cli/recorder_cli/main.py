@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -135,8 +135,8 @@ def cli(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - read from th
 
 def run() -> NoReturn:
     """The entry point."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # `>&-`: there is nowhere to write to
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - `>&-`: nowhere to write to
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character is no reason to fail
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore
