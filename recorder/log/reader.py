@@ -99,35 +99,49 @@ def read_records(path: Path, *, salvage: bool = False, report: Report) -> Iterat
 
 
 def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Iterator[tuple[int, Record | Unknown]]:
-    number = 0
     started = False
-    torn: Problem | None = None
     bad: Problem | None = None  # told only after the next line: a header there makes it a torn last line
-    while line := file.readline(MAX_LINE):
-        number += 1
-        if not line.endswith(b"\n") and len(line) < MAX_LINE:
-            torn = Problem(path, number, f"torn last line ({len(line)} bytes without an end) left out", "torn")
-            break
-        record = _record(line) if line.endswith(b"\n") else _too_long(file)
+    number = 0
+    for number, record in _lines(file):
         if bad is not None:
             if isinstance(record, Header):
                 bad = Problem(path, bad.line, "torn last line of the segment before left out", "torn")
             _leave_out(bad, salvage=salvage, report=report)
             bad = None
-        if isinstance(record, Header):
+        if isinstance(record, _Bad):
+            bad = Problem(path, number, f"{record.reason} left out", record.kind)
+        elif isinstance(record, Header):
             _check_version(record, path, number)
             started = True
-        elif not started:
+        if not started and not (bad is not None and bad.kind == "torn"):
             raise RecordingError(path, "not a recording (its first line is no header)", line=number)
-        if isinstance(record, str):
-            bad = Problem(path, number, f"{record}; left out", "corrupt")
-        else:
+        if not isinstance(record, _Bad):
             yield number, record
-    for last in (bad, torn):
-        if last is not None:
-            _leave_out(last, salvage=salvage, report=report)
+    if bad is not None:
+        _leave_out(bad, salvage=salvage, report=report)
     if number == 0:
         report(Problem(path, None, "empty file", "empty"))
+
+
+class _Bad(Struct, frozen=True):
+    """A line that is no record, and why."""
+
+    reason: str
+    kind: Literal["torn", "corrupt"] = "corrupt"
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, Record | Unknown | _Bad]]:
+    number = 0
+    while line := file.readline(MAX_LINE):
+        number += 1
+        if line.endswith(b"\n"):
+            yield number, _record(line)
+        elif len(line) < MAX_LINE:
+            yield number, _Bad(f"torn last line ({len(line)} bytes without an end)", "torn")
+        else:
+            while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
+                pass  # not to be held in memory
+            yield number, _Bad(f"line longer than {MAX_LINE >> 20} MiB;")
 
 
 def _leave_out(bad: Problem, *, salvage: bool, report: Report) -> None:
@@ -137,26 +151,19 @@ def _leave_out(bad: Problem, *, salvage: bool, report: Report) -> None:
     report(bad)
 
 
-def _too_long(file: BinaryIO) -> str:
-    """Skip the rest of a line that is not to be held in memory; says what is wrong with it."""
-    while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
-        pass
-    return f"line longer than {MAX_LINE >> 20} MiB"
-
-
-def _record(line: bytes) -> Record | Unknown | str:
+def _record(line: bytes) -> Record | Unknown | _Bad:
     """The record of a line, or what is wrong with it."""
     try:
         line.decode("utf-8") if not line.isascii() else None
         return decode_line(line)
     except UnicodeDecodeError as error:
-        return f"bad UTF-8 at byte {error.start}"
+        return _Bad(f"bad UTF-8 at byte {error.start};")
     except RecursionError:
-        return "nested too deeply"
+        return _Bad("nested too deeply;")
     except msgspec.ValidationError as error:
-        return f"not a record: {error}"
+        return _Bad(f"not a record: {error};")
     except msgspec.DecodeError as error:
-        return f"not JSON: {error}"
+        return _Bad(f"not JSON: {error};")
 
 
 def _check_version(header: Header, path: Path, number: int) -> None:

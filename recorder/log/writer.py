@@ -32,12 +32,11 @@ from multiprocessing import util as multiprocessing_util
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
-
 from recorder.core.attempt import Attempt
 from recorder.core.lines import encode_line
-from recorder.core.records import ErrorInfo, Event, Header, How, StreamRecord
+from recorder.core.records import Event, Header, StreamRecord
 
+from .items import UNIT, Dropped, Ended, Item, Received, Sent, Stats, weight
 from .reader import SUFFIX, RecordingError
 from .segment import Segment, check_appendable
 
@@ -45,7 +44,6 @@ log = logging.getLogger("recorder")
 
 QUEUE_BYTES = 64 << 20
 """Default bound of the queue: half a minute of a stalled disk at 5,000 events/s."""
-UNIT = 512
 POLL_S = 0.002
 IDLE_POLL_S = 0.008
 BATCH_BYTES = 1 << 20
@@ -59,71 +57,8 @@ _EXPECTED = (OSError, RecordingError)
 """Failures that are not ours: one line says it all, a traceback would not help."""
 
 
-class Sent(Struct, frozen=True):
-    """The request of an attempt."""
-
-    wall: int
-    mono: int
-    method: str
-    url: str
-    headers: list[tuple[str, str]]
-    body: bytes
-    tags: dict[str, str] | None
-
-
-class Received(Struct, frozen=True):
-    """The response of an attempt. `decoded`: its chunks come without content-encoding."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    url: str | None
-    http: str | None
-    decoded: bool
-
-
-class Ended(Struct, frozen=True):
-    """The end of an attempt."""
-
-    how: How
-    error: ErrorInfo | None
-
-
-class Dropped(Struct, frozen=True):
-    """Chunks that found the queue full."""
-
-    chunks: int
-    bytes: int
-
-
 Durability = Literal["write", "fsync"]
 """`write`: what is written survives the end of its process. `fsync`: a power cut as well; one fsync a batch."""
-
-Item = bytes | Sent | Received | Ended | Dropped
-
-
-def _weight(item: Item) -> int:
-    """Entries in the second deque, beside the item's own."""
-    if type(item) is bytes:
-        return len(item) // UNIT
-    return len(item.body) // UNIT if type(item) is Sent else 0
-
-
-class Stats(Struct, kw_only=True):
-    """What a tap did so far. `*_bytes` in bytes, the rest counts."""
-
-    streams: int = 0
-    events: int = 0
-    lines: int = 0
-    written_bytes: int = 0
-    dropped_chunks: int = 0
-    dropped_bytes: int = 0
-    dropped_streams: int = 0
-    """Attempts whose request found the queue full: nothing of them is recorded."""
-    lost_records: int = 0
-    """What the disk had not taken when the tap was closed."""
-    errors: int = 0
-    """Failures of our own, of the disk or of the code; the first of a kind is logged."""
-    queue_high_water: int = 0
 
 
 class Writer:
@@ -306,7 +241,7 @@ class Writer:
         size = 0
         while items and size < BATCH_BYTES:
             attempt, at, wait, item = items.popleft()
-            for _ in range(_weight(item)):
+            for _ in range(weight(item)):
                 self._extra.popleft()
             try:
                 for record in self._records(attempt, at, wait, item):

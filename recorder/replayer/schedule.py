@@ -12,7 +12,7 @@ import anyio.lowlevel
 
 from recorder.log.streams import Stream
 
-Timing = Literal["instant", "recorded"]
+ReplayTiming = Literal["instant", "recorded"]
 _SPIN_NS = 1_200_000
 """An event loop wakes up to 2 ms late: sleep until this much before, then yield to it until it is time."""
 
@@ -24,7 +24,7 @@ class Pace:
     """
 
     def __init__(
-        self, stream: Stream, timing: Timing, speed: float = 1.0, idle_limit: float | None = None
+        self, stream: Stream, timing: ReplayTiming, speed: float = 1.0, idle_limit: float | None = None
     ) -> None:
         self.instant = timing == "instant"
         self._speed = speed

@@ -23,7 +23,7 @@ from recorder.log.streams import Stream, read_streams
 
 from .errors import NoMatch
 from .match import Shelf
-from .schedule import Pace, Timing
+from .schedule import Pace, ReplayTiming
 from .transport import ReplayTransport
 
 _PLACEHOLDER_KEY = "replayed-no-key-needed"
@@ -42,7 +42,7 @@ class Replay:
         self,
         path: str | os.PathLike[str],
         *,
-        timing: Timing = "instant",
+        timing: ReplayTiming = "instant",
         speed: float = 1.0,
         idle_limit: float | None = None,
     ) -> None:
@@ -121,7 +121,7 @@ class Replay:
 def replay(
     path: str | os.PathLike[str],
     *,
-    timing: Timing = "instant",
+    timing: ReplayTiming = "instant",
     speed: float = 1.0,
     idle_limit: float | None = None,
 ) -> Replay:

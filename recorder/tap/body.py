@@ -16,7 +16,8 @@ import httpx2
 
 from recorder.core.attempt import Attempt
 from recorder.core.records import ErrorInfo, How
-from recorder.log.writer import Dropped, Ended, Received, Writer
+from recorder.log.items import Dropped, Ended, Received
+from recorder.log.writer import Writer
 
 log = logging.getLogger("recorder")
 

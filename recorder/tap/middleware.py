@@ -29,7 +29,8 @@ from anthropic import Middleware
 from recorder.core.attempt import Attempt
 from recorder.core.records import FORMAT, VERSION, Header
 from recorder.core.redact import Secrets
-from recorder.log.writer import QUEUE_BYTES, Durability, Received, Sent, Stats, Writer
+from recorder.log.items import Received, Sent, Stats
+from recorder.log.writer import QUEUE_BYTES, Durability, Writer
 from recorder.version import __version__
 
 from .body import AsyncBody, SyncBody, Watch, log, watch_body

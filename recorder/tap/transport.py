@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import httpx2
 
-from recorder.log.writer import Received
+from recorder.log.items import Received
 
 from .body import AsyncBody, SyncBody, Watch, watch_body
 from .middleware import Tap, url_without_login
