@@ -1,6 +1,6 @@
 """What instant replay costs per event, over the SDK fed with the same chunks from a list in memory.
 
-    python benchmarks/replay.py [--events 20000] [--runs 9]
+python benchmarks/replay.py [--events 20000] [--runs 9]
 """
 
 from __future__ import annotations
