@@ -8,7 +8,7 @@
 --   hold       from the row before to the read that brought this one; NULL if not fresh
 --   pause      of progress: since the headers or the output before, as since_seq and since_role say
 --   gap        a pause between two outputs of one block that came in different chunks
--- The streams are numbered, and roles are an ENUM, because a window takes half as long on numbers as on strings.
+-- The streams are numbered, and roles are an ENUM: windows are faster on numbers than on strings, or on lists.
 CREATE OR REPLACE TEMP TABLE numbered AS
 SELECT stream, (row_number() OVER ())::INTEGER AS n
 FROM (SELECT DISTINCT stream FROM lines WHERE stream IS NOT NULL);
