@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from statistics import median
 
@@ -45,6 +46,14 @@ def client(transport: httpx2.BaseTransport) -> anthropic.Anthropic:
 def drain(one: anthropic.Anthropic) -> int:
     """Read one stream as an application would, doing nothing with the events; returns how many."""
     return sum(1 for _ in one.messages.create(**ASK, stream=True))
+
+
+def options_of(description: str | None) -> argparse.Namespace:
+    """`--events` of a stream and counted `--runs`, from the command line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=9)
+    return parser.parse_args()
 
 
 def ratios(ours: list[float], plain: list[float]) -> str:

@@ -5,22 +5,18 @@ python benchmarks/replay.py [--events 20000] [--runs 9]
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
-from feed import ListTransport, chunks, client, drain, ratios
+from feed import ListTransport, chunks, client, drain, options_of, ratios
 
 import recorder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--runs", type=int, default=9)
-    options = parser.parse_args()
+    options = options_of(__doc__)
     parts = chunks(options.events)
     plain = client(ListTransport(parts))
     cost: dict[str, list[float]] = {"list": [], "replay": []}

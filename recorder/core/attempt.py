@@ -91,7 +91,7 @@ class Attempt:
             data=data,
             text=text,
             base64=base64,
-            tags={clean(str(name)): clean(str(value)) for name, value in tags.items()} if tags else None,
+            tags={clean(name): clean(value) for name, value in tags.items()} if tags else None,
             redacted=redacted,
         )
 

@@ -6,7 +6,7 @@ Left out are the fields in `VOLATILE`, which change from run to run and do not c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -19,6 +19,12 @@ VOLATILE = ("metadata.user_id",)
 """Body fields that are not compared, as dotted paths."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def attempt_of(headers: Mapping[str, str]) -> int:
+    """Which attempt of its call a request is, from the header in which the SDKs say it; 0 for the first."""
+    retries = headers.get("x-stainless-retry-count", "0")
+    return int(retries) if retries.isdecimal() else 0
 
 
 def path_of(url: str) -> str:

@@ -7,7 +7,7 @@ dropped too. Organisation and workspace ids are secrets as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 REQUEST_HEADERS = frozenset(
     {
@@ -51,6 +51,7 @@ RESPONSE_HEADERS = frozenset(
     }
 )
 RESPONSE_PREFIXES = ("anthropic-ratelimit-",)
+_CREDENTIAL_HEADERS = ("authorization", "x-api-key")
 KEY = re.compile(rb"sk-ant-[A-Za-z0-9_\-]{8,}")
 """Anything shaped like an Anthropic key, whoever's it is."""
 REDACTED = b"[redacted]"
@@ -77,6 +78,12 @@ def _kept(pairs: Iterable[tuple[str, str]], keep: Callable[[str], bool]) -> dict
         if keep(name):
             kept[name] = f"{kept[name]}, {value}" if name in kept else value
     return kept
+
+
+def credentials(headers: Mapping[str, str]) -> list[str]:
+    """The keys that a request carries, without their scheme (`Bearer`). `headers`: its names in lower case, or
+    compared without case."""
+    return [value.rpartition(" ")[2] for name in _CREDENTIAL_HEADERS if (value := headers.get(name))]
 
 
 class Secrets:

@@ -70,5 +70,5 @@ class Stats(Struct, kw_only=True):
     lost_records: int = 0
     """What the disk had not taken when the tap was closed."""
     errors: int = 0
-    """Failures of our own, of the disk or of the code; the first of a kind is logged."""
+    """Failures of our own, of the disk or of the code; the first is logged."""
     queue_high_water: int = 0

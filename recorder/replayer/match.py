@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx2
 
-from recorder.core.fingerprint import canonical, differences, fingerprint, path_of, without_volatile
+from recorder.core.fingerprint import attempt_of, canonical, differences, fingerprint, path_of, without_volatile
 from recorder.core.payload import lenient
-from recorder.core.redact import Secrets
+from recorder.core.redact import Secrets, credentials
 from recorder.log.streams import Stream
 
 from .errors import NoMatch
@@ -28,16 +28,14 @@ class Asked:
     """A request as it is compared: its secrets replaced as they were when it was recorded."""
 
     def __init__(self, request: httpx2.Request) -> None:
-        credentials = (request.headers.get(name, "") for name in ("authorization", "x-api-key"))
-        secrets = Secrets(value.rpartition(" ")[2] for value in credentials)
+        secrets = Secrets(credentials(request.headers))
         content = b"" if _is_multipart(request) else _content(request)
         content = secrets.remove(content) if secrets.found_in(content) else content
         value = lenient(content) if content else None
         self.method = request.method
         self.url = str(request.url)
         self.body: Any = content.decode("utf-8", "replace") if content and value is None else value
-        retries = request.headers.get("x-stainless-retry-count", "0")
-        self.attempt = int(retries) if retries.isdecimal() else 0
+        self.attempt = attempt_of(request.headers)
 
     @property
     def fingerprint(self) -> str:
@@ -104,7 +102,8 @@ class Shelf:
         raise self._no_match(asked, served=attempts is not None)
 
     def _no_match(self, asked: Asked, *, served: bool) -> NoMatch:
-        what = f"{asked.method} {path_of(asked.url)}"
+        path = path_of(asked.url)
+        what = f"{asked.method} {path}"
         if not self.streams:
             return NoMatch(f"{self._name}: {what}: the recording has no streams", kind="empty")
         if served:
@@ -115,7 +114,6 @@ class Shelf:
                 kind="served",
             )
         wanted = canonical(asked.method, asked.url, asked.body).decode()[:_COMPARED]
-        path = path_of(asked.url)
         nearest = max(
             sorted(self.streams, key=lambda stream: path_of(stream.url) != path)[:_CANDIDATES],
             key=lambda stream: _likeness(stream, wanted),

@@ -32,7 +32,7 @@ _PLACEHOLDER_KEY = "replayed-no-key-needed"
 class Replay:
     """A recording that answers requests. Each recorded stream is served once.
 
-    timing: `instant` (no waiting, not even before the SDK's retries) or `recorded`: every chunk at its
+    timing: `instant` (no waiting, nor before the retry of an error response) or `recorded`: every chunk at its
     recorded time from the send, divided by `speed`, silences cut to `idle_limit` seconds.
 
     Raises RecordingError when the recording cannot be read.

@@ -8,7 +8,6 @@ SDK's tracing look for attributes on the body.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
@@ -18,8 +17,6 @@ from recorder.core.attempt import Attempt
 from recorder.core.records import ErrorInfo, How
 from recorder.log.items import Dropped, Ended, Received
 from recorder.log.writer import Writer
-
-log = logging.getLogger("recorder")
 
 
 class Watch:
@@ -175,20 +172,25 @@ class AsyncBody(httpx2.AsyncByteStream):
         self._watch.closed()
 
 
-def watch_body(response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody]) -> None:
-    """Have the body of `response` watched while it is read; note it whole when it has been read already.
+def watch_response(
+    response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody], *, url: str | None = None
+) -> None:
+    """Note the response, and have its body watched while it is read; a body that was read already, whole.
 
-    `body` is the kind of the client: a body of httpx2 can be of both.
+    `body` is the kind of the client: a body of httpx2 can be of both. `url` if the request did not know it.
     """
-    if response.is_stream_consumed or response.is_closed:
-        now = watch.clock()
-        try:
-            content = response.content
-        except httpx2.ResponseNotRead:
-            watch.closed()
-            return
-        if content:
-            watch.chunk(now, 0, content)
-        watch.end(now, 0, "read")
-    else:
+    read = response.is_stream_consumed or response.is_closed
+    headers = response.headers.multi_items()
+    watch.response(Received(response.status_code, headers, url=url, http=response.http_version, decoded=read))
+    if not read:
         response.stream = body(cast("Any", response.stream), watch)
+        return
+    now = watch.clock()
+    try:
+        content = response.content
+    except httpx2.ResponseNotRead:
+        watch.closed()
+        return
+    if content:
+        watch.chunk(now, 0, content)
+    watch.end(now, 0, "read")

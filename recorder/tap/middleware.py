@@ -10,6 +10,7 @@ have the time at which the body had been read. `TapTransport` sits lower and has
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import secrets
@@ -28,15 +29,17 @@ from anthropic import Middleware
 
 from recorder.core.attempt import Attempt
 from recorder.core.records import FORMAT, VERSION, Header
-from recorder.core.redact import Secrets
-from recorder.log.items import Received, Sent, Stats
+from recorder.core.redact import Secrets, credentials
+from recorder.log.items import Sent, Stats
 from recorder.log.writer import QUEUE_BYTES, Durability, Writer
 from recorder.version import __version__
 
-from .body import AsyncBody, SyncBody, Watch, log, watch_body
+from .body import AsyncBody, SyncBody, Watch, watch_response
 
 if TYPE_CHECKING:
     from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext
+
+log = logging.getLogger("recorder")
 
 _KEY_PREFIX = "stainless-python-retry-"
 _KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -184,9 +187,17 @@ class Tap(Middleware):
 
     def learn_key(self, request: httpx2.Request) -> None:
         """Remember the credentials of a request as values that are never to be written."""
-        for name in ("authorization", "x-api-key"):
-            if value := request.headers.get(name):
-                self._learn(value.rpartition(" ")[2])
+        for value in credentials(request.headers):
+            self._learn(value)
+
+    @contextmanager
+    def guarded(self, watch: Watch) -> Generator[None]:
+        """What fails inside costs the records of one attempt, and nothing else."""
+        try:
+            yield
+        except Exception as error:
+            watch.closed()
+            self.internal_error(error)
 
     def _learn(self, value: str) -> None:
         with self._learning:
@@ -218,22 +229,9 @@ class Tap(Middleware):
         if not isinstance(http, httpx2.Response):
             watch.closed()  # another middleware answered with a value of its own
             return
-        try:
+        with self.guarded(watch):
             self.learn_key(http.request)
-            read = http.is_stream_consumed or http.is_closed
-            watch.response(
-                Received(
-                    status=http.status_code,
-                    headers=http.headers.multi_items(),
-                    url=url_without_login(http.request.url),
-                    http=http.http_version,
-                    decoded=read,
-                )
-            )
-            watch_body(http, watch, body)
-        except Exception as error:
-            watch.closed()
-            self.internal_error(error)
+            watch_response(http, watch, body, url=url_without_login(http.request.url))
 
     def internal_error(self, error: Exception) -> None:
         """A failure of ours that must not reach the application; under pytest it does."""

@@ -7,12 +7,11 @@ from hashlib import blake2b
 
 import httpx2
 
-from recorder.log.items import Received
+from recorder.core.fingerprint import attempt_of
 
-from .body import AsyncBody, SyncBody, Watch, watch_body
+from .body import AsyncBody, SyncBody, Watch, watch_response
 from .middleware import Tap, url_without_login
 
-_RETRY_COUNT = "x-stainless-retry-count"
 _REMEMBERED = 1024
 """Attempts that may yet be retried. The SDK retries within a minute; more at once would share a call id."""
 
@@ -46,7 +45,9 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
-        return self._watched(response, watch, SyncBody)
+        with self._tap.guarded(watch):
+            watch_response(response, watch, SyncBody)
+        return response
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._transport is None:
@@ -61,7 +62,9 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
-        return self._watched(response, watch, AsyncBody)
+        with self._tap.guarded(watch):
+            watch_response(response, watch, AsyncBody)
+        return response
 
     def close(self) -> None:
         if isinstance(self._transport, httpx2.BaseTransport):
@@ -84,8 +87,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             body = request.content
         except httpx2.RequestNotRead:
             body = b""
-        retries = request.headers.get(_RETRY_COUNT, "0")
-        attempt = int(retries) if retries.isdecimal() else 0
+        attempt = attempt_of(request.headers)
         asked = blake2b(f"{request.method} {request.url}\n".encode() + body, digest_size=16).digest()
         call = self._call(asked, attempt)
         return self._tap.begin(
@@ -104,23 +106,3 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         if len(self._calls) > _REMEMBERED:
             self._calls.popitem(last=False)
         return call
-
-    def _watched(
-        self, response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody]
-    ) -> httpx2.Response:
-        try:
-            version = response.extensions.get("http_version", b"HTTP/1.1")
-            watch.response(
-                Received(
-                    status=response.status_code,
-                    headers=response.headers.multi_items(),
-                    url=None,
-                    http=version.decode("ascii", "replace") if isinstance(version, bytes) else None,
-                    decoded=response.is_stream_consumed or response.is_closed,
-                )
-            )
-            watch_body(response, watch, body)
-        except Exception as error:
-            watch.closed()
-            self._tap.internal_error(error)
-        return response

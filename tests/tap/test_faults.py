@@ -19,6 +19,7 @@ import pytest
 import recorder
 from recorder.core.records import Gap
 from recorder.log.streams import Stream
+from recorder.tap.body import SyncBody, Watch
 from recorder.testing import Reply, Upstream, message_events
 
 ASK: dict[str, Any] = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
@@ -162,6 +163,40 @@ def test_no_exception_of_ours_reaches_the_application(
             assert len([*client.messages.create(**ASK, stream=True)]) == 6
 
     assert "internal error" in caplog.text
+
+
+@pytest.mark.parametrize("seam", ["middleware", "transport"])
+def test_a_response_that_cannot_be_read_reaches_the_application(
+    tmp_path: Path, seam: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            return httpx2.Response(
+                200, json={"data": [], "has_more": False}, extensions={"http_version": "no bytes"}
+            )
+
+    with recorder.Tap(tmp_path) as tap:
+        transport = recorder.TapTransport(tap, Odd()) if seam == "transport" else Odd()
+        with httpx2.Client(transport=transport) as http:
+            monkeypatch.delenv("PYTEST_CURRENT_TEST")
+            if seam == "transport":
+                request = http.build_request("GET", "http://x/")
+                assert transport.handle_request(request).json()["data"] == []
+            else:
+                response = httpx2.Response(200, json={"data": []})  # without a request: another middleware's own
+                tap._watch(type("Answer", (), {"http_response": response})(), _watch_of(tap), SyncBody)
+                assert response.json() == {"data": []}
+
+    [stream] = recorded(tmp_path)
+    assert stream.end is not None
+    assert stream.end.end == "closed"
+    assert "internal error" in caplog.text
+
+
+def _watch_of(tap: recorder.Tap) -> Watch:
+    watch = tap.begin(method="GET", url="/", headers=[], body=b"", call=None, attempt=0)
+    assert watch is not None
+    return watch
 
 
 def test_strings_that_are_no_strings_cost_no_record(tmp_path: Path) -> None:
