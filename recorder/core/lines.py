@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -10,7 +11,8 @@ from .records import Bytes, End, Event, Gap, Header, Record, Request, Response, 
 
 KINDS = frozenset({"header", "request", "response", "event", "bytes", "gap", "end"})
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_encode, _encode_lines = _encoder.encode, _encoder.encode_lines
 _decode = msgspec.json.Decoder(Header | Request | Response | Event | Bytes | Gap | End).decode
 _LINE_ENDS = (
     (b"\xe2\x80\xa8", b"\\u2028"),
@@ -34,12 +36,27 @@ def encode_line(record: Record) -> bytes:
         line = _encode(record)
     except UnicodeEncodeError:  # half a surrogate pair, in a tag, an id or a message
         line = _encode(_encodable(record))
-    if not line.isascii():
-        # Only in strings of ours: payloads with these characters are never copied verbatim (payload.py).
+    return _one_line_each(line) + b"\n"
+
+
+def encode_lines(records: Sequence[Record]) -> bytes:
+    """The lines of several records: `encode_line` of each, in a quarter of its time."""
+    try:
+        return _one_line_each(_encode_lines(records))
+    except UnicodeEncodeError:
+        return b"".join(map(encode_line, records))
+
+
+def _one_line_each(encoded: bytes) -> bytes:
+    """Escape what only some readers take for the end of a line.
+
+    It is only in strings of ours: payloads with these characters are never copied verbatim (payload.py).
+    """
+    if not encoded.isascii():
         for mark, escape in _LINE_ENDS:
-            if mark in line:
-                line = line.replace(mark, escape)
-    return line + b"\n"
+            if mark in encoded:
+                encoded = encoded.replace(mark, escape)
+    return encoded
 
 
 def _encodable(value: Any) -> Any:

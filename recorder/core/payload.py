@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -52,6 +53,39 @@ class _BlockDelta(Struct, tag="content_block_delta", tag_field="type", forbid_un
     delta: _Text | _Thinking | _InputJSON
     p: str | UnsetType = UNSET
     """Random padding that the API adds against guessing text from packet sizes."""
+
+
+match_usual_delta = re.compile(
+    rb'event: content_block_delta\ndata: (\{"type":"content_block_delta","index":([0-9]|[1-9][0-9]{1,8}),"delta":'
+    rb'\{"type":"(text_delta","text|thinking_delta","thinking|input_json_delta","partial_json)":'
+    rb'"([^"\\\x00-\x1f]*+(?:\\["\\/bfnrt][^"\\\x00-\x1f]*+)*+)"\} *+\})\n\n'
+).match
+"""A whole event as the API spells nearly all of them: payload, block, type, text as it is escaped.
+
+Strict by its shape: known members, so that none is there twice, no escape by number, no control character.
+`usual_chars` says whether it is UTF-8, too.
+"""
+USUAL_TYPES = {
+    b'text_delta","text': "text_delta",
+    b'thinking_delta","thinking': "thinking_delta",
+    b'input_json_delta","partial_json': "input_json_delta",
+}
+
+
+def usual_chars(text: bytes) -> int | None:
+    """Code points of the text of a usual delta. None: its payload may not stand in a line as it is."""
+    if text.isascii():
+        chars = len(text)
+    else:
+        try:
+            chars = len(text.decode("utf-8"))
+        except UnicodeDecodeError:
+            return None
+        if _breaks(text):
+            return None
+    if b"\\" in text:
+        chars -= text.count(b"\\") - text.count(b"\\\\")  # of each escape two characters are one
+    return chars
 
 
 _decode_delta = msgspec.json.Decoder(_BlockDelta).decode

@@ -94,6 +94,11 @@ class SSEParser:
             self._buffer.clear()
         return blocks
 
+    @property
+    def idle(self) -> bool:
+        """True between two blocks: the next byte begins one."""
+        return not (self._buffer or self._resync or self._fresh)
+
     def resync(self) -> None:
         """Bytes are missing here: the next block is the rest of an unknown one and dispatches nothing.
 

@@ -46,10 +46,11 @@ class Dropped(Struct, frozen=True):
     bytes: int
 
 
-Item = bytes | Sent | Received | Ended | Dropped
+Note = Sent | Received | Ended | Dropped
+"""What is told of an attempt beside the chunks of its body."""
 
 
-def weight(item: Item) -> int:
+def weight(item: bytes | Note) -> int:
     """Entries in the second deque, beside the item's own."""
     if type(item) is bytes:
         return len(item) // UNIT

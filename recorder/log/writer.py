@@ -33,10 +33,10 @@ from pathlib import Path
 from typing import Literal
 
 from recorder.core.attempt import Attempt
-from recorder.core.lines import encode_line
+from recorder.core.lines import encode_lines
 from recorder.core.records import Event, Header, StreamRecord
 
-from .items import UNIT, Dropped, Ended, Item, Received, Sent, Stats, weight
+from .items import UNIT, Dropped, Ended, Note, Received, Sent, Stats, weight
 from .reader import SUFFIX, RecordingError
 from .segment import Segment, check_appendable
 
@@ -92,7 +92,7 @@ class Writer:
         multiprocessing_util.Finalize(self, self.close, exitpriority=100)
 
     def _reset(self) -> None:
-        self._items: deque[tuple[Attempt, int, int, Item]] = deque()
+        self._items: deque[tuple[Attempt, int, int, bytes | Note]] = deque()
         self._extra: deque[None] = deque()
         # Reentrant: the garbage collector may close a body, and so get to `put`, while this thread holds it.
         self._lock = threading.RLock()
@@ -146,7 +146,7 @@ class Writer:
         self.put(attempt, 0, 0, sent)
         return True
 
-    def put(self, attempt: Attempt, at: int, wait: int, item: Item) -> None:
+    def put(self, attempt: Attempt, at: int, wait: int, item: Note) -> None:
         """Queue anything else about an attempt that was let in: a few small items, so there is always room."""
         if self._closing:
             return
@@ -237,30 +237,51 @@ class Writer:
             return False
         self._busy = True
         stats.queue_high_water = max(stats.queue_high_water, len(items))
-        lines: list[bytes] = []
+        records: list[StreamRecord] = []
         size = 0
         while items and size < BATCH_BYTES:
             attempt, at, wait, item = items.popleft()
-            for _ in range(weight(item)):
-                self._extra.popleft()
             try:
-                for record in self._records(attempt, at, wait, item):
-                    lines.append(line := encode_line(record))
-                    size += len(line)
-                    if type(record) is Event:
-                        stats.events += 1
+                if isinstance(item, bytes):
+                    size += len(item)
+                    if len(item) >= UNIT:
+                        self._free(len(item) // UNIT)
+                    records += attempt.chunk(at, wait, item)
+                else:
+                    self._free(weight(item))
+                    records += self._records(attempt, at, wait, item)
             except Exception as error:
-                self._failed("internal error; some records are lost", error)
-                self._failure = error
-        stats.lines += len(lines)
-        self._unwritten = b"".join(lines)
+                self._internal_error(error)
+        self._unwritten = self._encoded(records)
         self._write()
         return True
 
-    def _records(self, attempt: Attempt, at: int, wait: int, item: Item) -> list[StreamRecord]:
+    def _free(self, units: int) -> None:
+        for _ in range(units):
+            self._extra.popleft()
+
+    def _encoded(self, records: list[StreamRecord]) -> bytes:
+        stats = self.stats
+        stats.lines += len(records)
+        stats.events += sum(type(record) is Event for record in records)
+        try:
+            return encode_lines(records)
+        except Exception:  # the one that cannot be encoded costs no other
+            return b"".join(map(self._encoded_alone, records))
+
+    def _encoded_alone(self, record: StreamRecord) -> bytes:
+        try:
+            return encode_lines([record])
+        except Exception as error:
+            self._internal_error(error)
+            return b""
+
+    def _internal_error(self, error: Exception) -> None:
+        self._failed("internal error; some records are lost", error)
+        self._failure = error
+
+    def _records(self, attempt: Attempt, at: int, wait: int, item: Note) -> list[StreamRecord]:
         match item:
-            case bytes():
-                return attempt.chunk(at, wait, item)
             case Sent():
                 self._open_attempts += 1
                 self.stats.streams += 1
