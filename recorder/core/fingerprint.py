@@ -35,18 +35,18 @@ def path_of(url: str) -> str:
     return (path[at:] if at >= 0 else path) + (f"?{parts.query}" if parts.query else "")
 
 
-def canonical(method: str, url: str, body: Any) -> bytes:
-    """The bytes that are compared. `body`: decoded JSON, a text, or None."""
-    request = [method.upper(), path_of(url), without_volatile(body)]
+def canonical(method: str, url: str, body: Any, ignore: Sequence[str] = ()) -> bytes:
+    """The bytes that are compared. `body`: decoded JSON, a text, or None; `ignore`: fields left out as well."""
+    request = [method.upper(), path_of(url), without_volatile(body, ignore)]
     try:
         return _encode(request)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, a number beyond 64 bits
         return json.dumps(request, sort_keys=True).encode("ascii")
 
 
-def fingerprint(method: str, url: str, body: Any) -> str:
+def fingerprint(method: str, url: str, body: Any, ignore: Sequence[str] = ()) -> str:
     """32 hex digits; equal for equal requests."""
-    return blake2b(canonical(method, url, body), digest_size=16).hexdigest()
+    return blake2b(canonical(method, url, body, ignore), digest_size=16).hexdigest()
 
 
 def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
@@ -70,15 +70,17 @@ def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
         yield f"{path}: {_short(recorded)} recorded, {_short(asked)} asked"
 
 
-def without_volatile(body: Any) -> Any:
-    """`body` as it is compared."""
-    for path in VOLATILE:
+def without_volatile(body: Any, ignore: Sequence[str] = ()) -> Any:
+    """`body` as it is compared: without what is `VOLATILE` and what `ignore` names."""
+    for path in (*VOLATILE, *ignore):
         body = _without(body, path.split("."))
     return body
 
 
 def _without(value: Any, path: Sequence[str]) -> Any:
-    """`value` without what `path` leads to, and without an object that is empty then."""
+    """`value` without what `path` leads to, in every item of a list on the way; without what is empty then."""
+    if isinstance(value, list):
+        return [_without(item, path) for item in cast("list[Any]", value)]
     fields = as_object(value)
     if fields is None or path[0] not in fields:
         return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -37,10 +37,6 @@ class Asked:
         self.body: Any = content.decode("utf-8", "replace") if content and value is None else value
         self.attempt = attempt_of(request.headers)
 
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint(self.method, self.url, self.body)
-
 
 def _is_multipart(request: httpx2.Request) -> bool:
     """Its body has a random boundary, and files that are not recorded: it is not compared."""
@@ -55,14 +51,25 @@ def _content(request: httpx2.Request) -> bytes:
 
 
 class Shelf:
-    """The recorded streams, by what was asked. `name` is what errors call it.
+    """The recorded streams, by what was asked. `name` is what errors call it, `hint` how they end.
 
-    `repeat`: once all that match were served, begin again with the first.
+    `repeat`: once all that match were served, begin again with the first. `ignore`: fields of the body, as
+    dotted paths, that are not compared.
     """
 
-    def __init__(self, streams: Iterable[Stream], name: str, *, repeat: bool = False) -> None:
+    def __init__(
+        self,
+        streams: Iterable[Stream],
+        name: str,
+        *,
+        repeat: bool = False,
+        ignore: Sequence[str] = (),
+        hint: str = "Record it again if the change is meant.",
+    ) -> None:
         self._name = name
         self._repeat = repeat
+        self._ignore = tuple(ignore)
+        self._hint = hint
         self._lock = threading.Lock()
         self.streams = sorted(streams, key=_sent)
         """In the order in which they were sent."""
@@ -70,8 +77,7 @@ class Shelf:
         self._waiting: dict[str, dict[int, deque[Stream]]] = {}
         for stream in self.streams:
             request = stream.request
-            key = fingerprint(request.method, stream.url, request.body)
-            attempts = self._waiting.setdefault(key, {})
+            attempts = self._waiting.setdefault(self._key_of(stream), {})
             attempts.setdefault(request.attempt, deque()).append(stream)
         self.paths = {path_of(stream.url).partition("?")[0] for stream in self.streams}
 
@@ -92,7 +98,7 @@ class Shelf:
         """
         asked = Asked(request)
         with self._lock:
-            attempts = self._waiting.get(asked.fingerprint)
+            attempts = self._waiting.get(self._key(asked.method, asked.url, asked.body))
             if waiting := _first_of(attempts or {}, asked.attempt):
                 stream = waiting.popleft()
                 if self._repeat:
@@ -101,32 +107,38 @@ class Shelf:
                 return stream
         raise self._no_match(asked, served=attempts is not None)
 
+    def _key(self, method: str, url: str, body: Any) -> str:
+        return fingerprint(method, url, body, self._ignore)
+
+    def _key_of(self, stream: Stream) -> str:
+        return self._key(stream.request.method, stream.url, stream.request.body)
+
     def _no_match(self, asked: Asked, *, served: bool) -> NoMatch:
         path = path_of(asked.url)
         what = f"{asked.method} {path}"
         if not self.streams:
-            return NoMatch(f"{self._name}: {what}: the recording has no streams", kind="empty")
+            return NoMatch(f"{self._name}: {what}: the recording has no streams\n{self._hint}", kind="empty")
         if served:
-            times = sum(stream.request.body == asked.body for stream in self.served)
+            key = self._key(asked.method, asked.url, asked.body)
+            times = sum(self._key_of(stream) == key for stream in self.streams)
             return NoMatch(
-                f"{self._name}: {what}: recorded {times} time(s), and served as often already; "
-                f"record the request once more",
+                f"{self._name}: {what}: recorded {times} time(s), and served as often already\n{self._hint}",
                 kind="served",
             )
-        wanted = canonical(asked.method, asked.url, asked.body).decode()[:_COMPARED]
+        wanted = canonical(asked.method, asked.url, asked.body, self._ignore).decode()[:_COMPARED]
         nearest = max(
             sorted(self.streams, key=lambda stream: path_of(stream.url) != path)[:_CANDIDATES],
             key=lambda stream: _likeness(stream, wanted),
         )
-        lines = tuple(_differences(nearest, asked))
+        lines = tuple(_differences(nearest, asked, self._ignore))
         age = max(0, time.time_ns() - nearest.request.wall) / 86_400e9
         shown = "".join(f"\n  {line}" for line in lines[:_SHOWN])
         more = f"\n  … and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         return NoMatch(
             f"{self._name}: {what}: no recorded request is equal. The nearest, {nearest.id} "
             f"({age:.0f} days old, anthropic {nearest.header.anthropic or 'unknown'}), differs:{shown}{more}\n"
-            f"Record it again if the change is meant.",
-            kind="differs",
+            f"{self._hint}",
+            kind="differs" if path_of(nearest.url) == path else "unlike",
             nearest=nearest.id,
             differences=lines,
         )
@@ -148,10 +160,10 @@ def _likeness(stream: Stream, wanted: str) -> float:
     return SequenceMatcher(None, have, wanted, autojunk=False).quick_ratio()
 
 
-def _differences(stream: Stream, asked: Asked) -> Iterable[str]:
+def _differences(stream: Stream, asked: Asked, ignore: Sequence[str]) -> Iterable[str]:
     request = stream.request
     if request.method != asked.method.upper():
         yield f"method: {request.method} recorded, {asked.method} asked"
     if path_of(stream.url) != path_of(asked.url):
         yield f"path: {path_of(stream.url)} recorded, {path_of(asked.url)} asked"
-    yield from differences(without_volatile(request.body), without_volatile(asked.body))
+    yield from differences(without_volatile(request.body, ignore), without_volatile(asked.body, ignore))

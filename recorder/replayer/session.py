@@ -1,19 +1,16 @@
 """`recorder.replay(path)`: every client in the process is answered from a recording, or one client is.
 
-Inside `with`, the two network transports of httpx2 (and the SDK's aiohttp one) are stood in for, at their
-public methods, so a client made long before is answered as well; a transport of one's own that wraps one of
-them still runs. Requests that are not for Claude pass: a test may talk to its own server.
+Requests that are not for Claude pass: a test may talk to its own server.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-import sys
-import threading
-from collections.abc import Callable
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 import anthropic
 import httpx2
@@ -21,11 +18,12 @@ import httpx2
 from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
 
-from .errors import NoMatch
+from . import stand_in
 from .match import Shelf
 from .schedule import Pace, ReplayTiming
 from .transport import ReplayTransport
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 _PLACEHOLDER_KEY = "replayed-no-key-needed"
 
 
@@ -35,7 +33,10 @@ class Replay:
     timing: `instant` (no waiting, nor before the retry of an error response) or `recorded`: every chunk at its
     recorded time from the send, divided by `speed`, silences cut to `idle_limit` seconds.
 
-    Raises RecordingError when the recording cannot be read.
+    Requests are matched by method, path and body. `ignore` names fields of the body that are not compared, as
+    dotted paths (`metadata.user_id` always is); `hint` ends the message of a `NoMatch`.
+
+    Raises RecordingError when the recording cannot be read, and ValueError for an unknown option.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class Replay:
         timing: ReplayTiming = "instant",
         speed: float = 1.0,
         idle_limit: float | None = None,
+        ignore: Sequence[str] = (),
+        hint: str = "Record it again if the change is meant.",
     ) -> None:
         if timing not in ("instant", "recorded"):
             raise ValueError(f"timing is {timing!r}; it is 'instant' or 'recorded'")
@@ -52,9 +55,12 @@ class Replay:
             raise ValueError(f"speed is {speed!r}; it is a number above 0")
         if idle_limit is not None and not idle_limit >= 0:
             raise ValueError(f"idle_limit is {idle_limit!r}; it is a number of seconds, 0 or more")
+        self._again = lambda: Replay(
+            path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, hint=hint
+        )
         self.problems: list[Problem] = []
         streams = read_streams(find_segments(path), report=self.problems.append)
-        self._shelf = Shelf(streams, os.fspath(path))
+        self._shelf = Shelf(streams, os.fspath(path), ignore=ignore, hint=hint)
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
 
@@ -90,16 +96,13 @@ class Replay:
         return anthropic.AsyncAnthropic(**options, http_client=http)
 
     def __enter__(self) -> Self:
-        _entered.set((*_entered.get(), self))
-        _stand_in(self)
+        stand_in.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _step_down(self)
-        # Not by a token: a fixture may be left in another context than it was entered in.
-        _entered.set(tuple(one for one in _entered.get() if one is not self))
+        stand_in.leave(self)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -109,9 +112,32 @@ class Replay:
     ) -> None:
         self.__exit__(kind, error, trace)
 
+    def __call__(self, function: Function) -> Function:
+        """Decorate a function, sync or async: each call of it is answered from the beginning."""
+
+        @functools.wraps(function)
+        def answered(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        async def answered_async(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return await function(*args, **kwargs)
+
+        return cast("Function", answered_async if inspect.iscoroutinefunction(function) else answered)
+
     def answers(self, request: httpx2.Request) -> bool:
         """True for a request to Claude: it says so, or its path was recorded."""
         return "anthropic-version" in request.headers or request.url.path in self._shelf.paths
+
+    def handle(self, request: httpx2.Request, _: stand_in.RealTransport, /) -> httpx2.Response:
+        """Answers; never by the network."""
+        return self._transport.handle_request(request)
+
+    async def handle_async(self, request: httpx2.Request, _: stand_in.RealTransport, /) -> httpx2.Response:
+        """The same for async clients."""
+        return await self._transport.handle_async_request(request)
 
     def _answer(self, request: httpx2.Request) -> tuple[Stream, Pace]:
         stream = self._shelf.take(request)
@@ -124,72 +150,10 @@ def replay(
     timing: ReplayTiming = "instant",
     speed: float = 1.0,
     idle_limit: float | None = None,
+    ignore: Sequence[str] = (),
 ) -> Replay:
-    """Answer from the recording at `path`: `with recorder.replay(path): ...`, or `.client()` for one client."""
-    return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit)
+    """Answer from the recording at `path`: `with recorder.replay(path): ...`, or `.client()` for one client.
 
-
-_entered: ContextVar[tuple[Replay, ...]] = ContextVar("recorder_replays", default=())
-"""The replays that this thread or task is in, innermost last."""
-_lock = threading.Lock()
-_active: list[Replay] = []
-"""The replays that any thread or task is in."""
-_originals: list[tuple[type, str, Any]] = []
-
-
-def _replay_for(request: httpx2.Request) -> Replay | None:
-    """The replay that answers this request: its context's; in a thread without one, the only one that would."""
-    for replay in reversed(_entered.get()):
-        if replay in _active:
-            return replay if replay.answers(request) else None
-    candidates = {id(replay): replay for replay in _active if replay.answers(request)}
-    if len(candidates) > 1:
-        raise NoMatch(
-            f"{request.method} {request.url}: {len(candidates)} replays are active and this thread is in none of "
-            "them; start it with contextvars.copy_context().run",
-            kind="ambiguous",
-        )
-    return next(iter(candidates.values()), None)
-
-
-def _stand_in(replay: Replay) -> None:
-    with _lock:
-        _active.append(replay)
-        if len(_active) > 1:
-            return
-        _replace(httpx2.HTTPTransport, "handle_request", _sync_stand_in)
-        _replace(httpx2.AsyncHTTPTransport, "handle_async_request", _async_stand_in)
-        if aiohttp := sys.modules.get("anthropic._vendor.httpx_aiohttp.transport"):
-            _replace(aiohttp.AiohttpTransport, "handle_async_request", _async_stand_in)
-
-
-def _step_down(replay: Replay) -> None:
-    with _lock:
-        _active.remove(replay)
-        while not _active and _originals:
-            owner, name, method = _originals.pop()
-            setattr(owner, name, method)
-
-
-def _replace(owner: type, name: str, make: Callable[[Any], Any]) -> None:
-    method = owner.__dict__[name]
-    _originals.append((owner, name, method))
-    setattr(owner, name, make(method))
-
-
-def _sync_stand_in(method: Any) -> Any:
-    def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
-        replay = _replay_for(request)
-        return method(self, request) if replay is None else replay.transport.handle_request(request)
-
-    return handle_request
-
-
-def _async_stand_in(method: Any) -> Any:
-    async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
-        replay = _replay_for(request)
-        if replay is None:
-            return await method(self, request)
-        return await replay.transport.handle_async_request(request)
-
-    return handle_async_request
+    Before a function it is a decorator: each call of the function begins the recording anew.
+    """
+    return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore)

@@ -1,0 +1,117 @@
+"""Standing in for the network: the transports of httpx2, and the SDK's aiohttp one, at their public methods.
+
+So a client made long before is answered as well, and a transport of one's own that wraps one of them still
+runs. Who answers is told by the context: two tests in two threads or tasks do not see each other.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import httpx2
+
+from .errors import NoMatch
+
+
+class RealTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """The transport that was stood in for, as it was. `key` is the same for each request through it."""
+
+    def __init__(self, key: object, send: Callable[[httpx2.Request], Any]) -> None:
+        self.key = key
+        self._send = send
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self._send(request)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        answer: Awaitable[httpx2.Response] = self._send(request)
+        return await answer
+
+
+class Answerer(Protocol):
+    """What answers instead of the network."""
+
+    def answers(self, request: httpx2.Request) -> bool:
+        """False lets the request pass to the network."""
+        ...
+
+    def handle(self, request: httpx2.Request, real: RealTransport, /) -> httpx2.Response: ...
+
+    async def handle_async(self, request: httpx2.Request, real: RealTransport, /) -> httpx2.Response: ...
+
+
+_entered: ContextVar[tuple[Answerer, ...]] = ContextVar("recorder_answerers", default=())
+"""Those that this thread or task is in, innermost last."""
+_lock = threading.Lock()
+_active: list[Answerer] = []
+"""Those that any thread or task is in."""
+_originals: list[tuple[type, str, Any]] = []
+
+
+def enter(answerer: Answerer) -> None:
+    """From here on `answerer` answers what this thread or task sends."""
+    _entered.set((*_entered.get(), answerer))
+    with _lock:
+        _active.append(answerer)
+        if len(_active) > 1:
+            return
+        _replace(httpx2.HTTPTransport, "handle_request", _sync_stand_in)
+        _replace(httpx2.AsyncHTTPTransport, "handle_async_request", _async_stand_in)
+        if aiohttp := sys.modules.get("anthropic._vendor.httpx_aiohttp.transport"):
+            _replace(aiohttp.AiohttpTransport, "handle_async_request", _async_stand_in)
+
+
+def leave(answerer: Answerer) -> None:
+    """The opposite of `enter`."""
+    with _lock:
+        _active.remove(answerer)
+        while not _active and _originals:
+            owner, name, method = _originals.pop()
+            setattr(owner, name, method)
+    # Not by a token: a fixture may be left in another context than it was entered in.
+    _entered.set(tuple(one for one in _entered.get() if one is not answerer))
+
+
+def _answerer_of(request: httpx2.Request) -> Answerer | None:
+    """Who answers: its context's; in a thread without one, the only one that would."""
+    for answerer in reversed(_entered.get()):
+        if answerer in _active:
+            return answerer if answerer.answers(request) else None
+    candidates = {id(one): one for one in _active if one.answers(request)}
+    if len(candidates) > 1:
+        raise NoMatch(
+            f"{request.method} {request.url}: {len(candidates)} replays are active and this thread is in none of "
+            "them; start it with contextvars.copy_context().run",
+            kind="ambiguous",
+        )
+    return next(iter(candidates.values()), None)
+
+
+def _replace(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+    method = owner.__dict__[name]
+    _originals.append((owner, name, method))
+    setattr(owner, name, make(method))
+
+
+def _sync_stand_in(method: Any) -> Any:
+    def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
+        answerer = _answerer_of(request)
+        if answerer is None:
+            return method(self, request)
+        return answerer.handle(request, RealTransport(self, lambda one: method(self, one)))
+
+    return handle_request
+
+
+def _async_stand_in(method: Any) -> Any:
+    async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
+        answerer = _answerer_of(request)
+        if answerer is None:
+            return await method(self, request)
+        return await answerer.handle_async(request, RealTransport(self, lambda one: method(self, one)))
+
+    return handle_async_request
