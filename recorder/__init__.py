@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from .log.reader import Problem as Problem
     from .log.reader import RecordingError as RecordingError
     from .log.streams import Stream as Stream
+    from .modes import use as use
     from .recording import Recording as Recording
     from .recording import open as open  # noqa: A004 - `recorder.open` is the name one would look for
+    from .replayer.errors import Drift as Drift
     from .replayer.errors import EndOfRecording as EndOfRecording
     from .replayer.errors import NoMatch as NoMatch
+    from .replayer.errors import NothingIntercepted as NothingIntercepted
     from .replayer.session import Replay as Replay
     from .replayer.session import replay as replay
     from .tap.middleware import Tap as Tap
@@ -35,8 +38,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CorruptError": "log.reader",
+    "Drift": "replayer.errors",
     "EndOfRecording": "replayer.errors",
     "NoMatch": "replayer.errors",
+    "NothingIntercepted": "replayer.errors",
     "Problem": "log.reader",
     "Recording": "recording",
     "RecordingError": "log.reader",
@@ -48,12 +53,15 @@ _HOME = {
     "open": "recording",
     "replay": "replayer.session",
     "tags": "tap.middleware",
+    "use": "modes",
 }
 
 __all__ = [
     "CorruptError",
+    "Drift",
     "EndOfRecording",
     "NoMatch",
+    "NothingIntercepted",
     "Problem",
     "Recording",
     "RecordingError",
@@ -65,6 +73,7 @@ __all__ = [
     "open",
     "replay",
     "tags",
+    "use",
 ]
 
 

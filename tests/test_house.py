@@ -29,7 +29,8 @@ OURS = {
     "interop": {"log", "core", "version"},
     "recording": {"log", "core", "analytics"},
     "server": {"tap", "replayer", "version"},
-    "pytest_plugin": {"tap", "replayer"},
+    "modes": {"tap", "replayer", "log"},
+    "pytest_plugin": {"modes", "tap", "replayer", "log"},
     "testing": {"recorded"},  # an upstream that shared our parser would agree with its mistakes,
     "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them
     "demo": {"recorder", "tap", "replayer", "testing", "recorded", "recording", "log", "core", "version"},
@@ -41,7 +42,7 @@ THIRD_PARTIES = {
     "msgspec": set(OURS),
     "anthropic": {"tap", "replayer", "demo"},
     "anyio": {"tap", "replayer"},
-    "httpx2": {"tap", "replayer", "testing", "recorded", "demo"},
+    "httpx2": {"tap", "replayer", "modes", "testing", "recorded", "demo"},
     "duckdb": {"analytics", "recording"},
     "h11": {"testing"},
     "pytest": {"pytest_plugin"},

@@ -27,3 +27,15 @@ class NoMatch(AnthropicError):
 
 class EndOfRecording(AnthropicError):
     """The client reads on where the recorded one stopped: it had closed the stream, or its process died."""
+
+
+class NothingIntercepted(AnthropicError):
+    """Clients were made in a replay or a recording, and no request of theirs came through it."""
+
+
+class Drift(AssertionError):
+    """Live answers have another structure than the recording. `differences`: a line each."""
+
+    def __init__(self, message: str, differences: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.differences = differences

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 
@@ -24,18 +24,29 @@ _COMPARED = 20_000
 """Requests, and characters of each, that are compared to find the nearest one: it takes time in an event loop."""
 
 
-class Asked:
+class Asked(NamedTuple):
     """A request as it is compared: its secrets replaced as they were when it was recorded."""
 
-    def __init__(self, request: httpx2.Request) -> None:
-        secrets = Secrets(credentials(request.headers))
-        content = b"" if _is_multipart(request) else _content(request)
-        content = secrets.remove(content) if secrets.found_in(content) else content
-        value = lenient(content) if content else None
-        self.method = request.method
-        self.url = str(request.url)
-        self.body: Any = content.decode("utf-8", "replace") if content and value is None else value
-        self.attempt = attempt_of(request.headers)
+    method: str
+    url: str
+    body: Any
+    attempt: int
+
+
+def asked(request: httpx2.Request) -> Asked:
+    """What the request asks."""
+    secrets = Secrets(credentials(request.headers))
+    content = b"" if _is_multipart(request) else _content(request)
+    content = secrets.remove(content) if secrets.found_in(content) else content
+    value = lenient(content) if content else None
+    body = content.decode("utf-8", "replace") if content and value is None else value
+    return Asked(request.method, str(request.url), body, attempt_of(request.headers))
+
+
+def asked_by(stream: Stream) -> Asked:
+    """What a recorded request asked."""
+    request = stream.request
+    return Asked(request.method, stream.url, request.body, request.attempt)
 
 
 def _is_multipart(request: httpx2.Request) -> bool:
@@ -76,9 +87,8 @@ class Shelf:
         self._served: dict[str, Stream] = {}
         self._waiting: dict[str, dict[int, deque[Stream]]] = {}
         for stream in self.streams:
-            request = stream.request
-            attempts = self._waiting.setdefault(self._key_of(stream), {})
-            attempts.setdefault(request.attempt, deque()).append(stream)
+            one = asked_by(stream)
+            self._waiting.setdefault(self._key(one), {}).setdefault(one.attempt, deque()).append(stream)
         self.paths = {path_of(stream.url).partition("?")[0] for stream in self.streams}
 
     @property
@@ -91,14 +101,18 @@ class Shelf:
         """Streams that nothing asked for yet."""
         return [stream for stream in self.streams if stream.id not in self._served]
 
-    def take(self, request: httpx2.Request) -> Stream:
+    def has(self, asked: Asked) -> bool:
+        """Whether `take` would find a stream."""
+        with self._lock:
+            return bool(_first_of(self._waiting.get(self._key(asked), {}), asked.attempt))
+
+    def take(self, asked: Asked) -> Stream:
         """The stream that answers. Raises NoMatch.
 
         Among equal requests, the first one sent; of a retried one, the attempt that this request is.
         """
-        asked = Asked(request)
         with self._lock:
-            attempts = self._waiting.get(self._key(asked.method, asked.url, asked.body))
+            attempts = self._waiting.get(self._key(asked))
             if waiting := _first_of(attempts or {}, asked.attempt):
                 stream = waiting.popleft()
                 if self._repeat:
@@ -107,11 +121,8 @@ class Shelf:
                 return stream
         raise self._no_match(asked, served=attempts is not None)
 
-    def _key(self, method: str, url: str, body: Any) -> str:
-        return fingerprint(method, url, body, self._ignore)
-
-    def _key_of(self, stream: Stream) -> str:
-        return self._key(stream.request.method, stream.url, stream.request.body)
+    def _key(self, asked: Asked) -> str:
+        return fingerprint(asked.method, asked.url, asked.body, self._ignore)
 
     def _no_match(self, asked: Asked, *, served: bool) -> NoMatch:
         path = path_of(asked.url)
@@ -119,8 +130,7 @@ class Shelf:
         if not self.streams:
             return NoMatch(f"{self._name}: {what}: the recording has no streams\n{self._hint}", kind="empty")
         if served:
-            key = self._key(asked.method, asked.url, asked.body)
-            times = sum(self._key_of(stream) == key for stream in self.streams)
+            times = sum(self._key(asked_by(stream)) == self._key(asked) for stream in self.streams)
             return NoMatch(
                 f"{self._name}: {what}: recorded {times} time(s), and served as often already\n{self._hint}",
                 kind="served",

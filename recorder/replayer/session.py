@@ -19,7 +19,8 @@ from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
 
 from . import stand_in
-from .match import Shelf
+from .errors import NothingIntercepted
+from .match import Shelf, asked, asked_by
 from .schedule import Pace, ReplayTiming
 from .transport import ReplayTransport
 
@@ -58,9 +59,13 @@ class Replay:
         self._again = lambda: Replay(
             path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, hint=hint
         )
+        self.clients = 0
+        """Clients of the SDK made inside."""
+        self._requests = 0
         self.problems: list[Problem] = []
         streams = read_streams(find_segments(path), report=self.problems.append)
-        self._shelf = Shelf(streams, os.fspath(path), ignore=ignore, hint=hint)
+        self._name = os.fspath(path)
+        self._shelf = Shelf(streams, self._name, ignore=ignore, hint=hint)
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
 
@@ -103,6 +108,11 @@ class Replay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         stand_in.leave(self)
+        if error is None and self.clients and not self._requests:
+            raise NothingIntercepted(
+                f"{self._name}: {self.clients} client(s) were made, and no request came through this replay; "
+                "do they use a transport of their own, or another thread?"
+            )
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -139,8 +149,17 @@ class Replay:
         """The same for async clients."""
         return await self._transport.handle_async_request(request)
 
+    def has(self, request: httpx2.Request) -> bool:
+        """True when a recorded stream is left that answers this request."""
+        return self._shelf.has(asked(request))
+
+    def take(self, stream: Stream) -> Stream:
+        """The recorded stream of the request that `stream` had; it counts as served. Raises NoMatch."""
+        return self._shelf.take(asked_by(stream))
+
     def _answer(self, request: httpx2.Request) -> tuple[Stream, Pace]:
-        stream = self._shelf.take(request)
+        self._requests += 1
+        stream = self._shelf.take(asked(request))
         return stream, self._pace(stream)
 
 

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 import httpx2
+from anthropic._base_client import BaseClient
 
 from .errors import NoMatch
 
@@ -34,6 +35,9 @@ class RealTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 class Answerer(Protocol):
     """What answers instead of the network."""
+
+    clients: int
+    """Clients of the SDK that were made where it answers."""
 
     def answers(self, request: httpx2.Request) -> bool:
         """False lets the request pass to the network."""
@@ -59,6 +63,7 @@ def enter(answerer: Answerer) -> None:
         _active.append(answerer)
         if len(_active) > 1:
             return
+        _replace(BaseClient, "__init__", _counting_init)
         _replace(httpx2.HTTPTransport, "handle_request", _sync_stand_in)
         _replace(httpx2.AsyncHTTPTransport, "handle_async_request", _async_stand_in)
         if aiohttp := sys.modules.get("anthropic._vendor.httpx_aiohttp.transport"):
@@ -76,11 +81,15 @@ def leave(answerer: Answerer) -> None:
     _entered.set(tuple(one for one in _entered.get() if one is not answerer))
 
 
+def _innermost() -> Answerer | None:
+    """The one that this thread or task is in."""
+    return next((one for one in reversed(_entered.get()) if one in _active), None)
+
+
 def _answerer_of(request: httpx2.Request) -> Answerer | None:
     """Who answers: its context's; in a thread without one, the only one that would."""
-    for answerer in reversed(_entered.get()):
-        if answerer in _active:
-            return answerer if answerer.answers(request) else None
+    if (own := _innermost()) is not None:
+        return own if own.answers(request) else None
     candidates = {id(one): one for one in _active if one.answers(request)}
     if len(candidates) > 1:
         raise NoMatch(
@@ -95,6 +104,15 @@ def _replace(owner: type, name: str, make: Callable[[Any], Any]) -> None:
     method = owner.__dict__[name]
     _originals.append((owner, name, method))
     setattr(owner, name, make(method))
+
+
+def _counting_init(init: Any) -> Any:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - in the place of one
+        init(self, *args, **kwargs)
+        if (own := _innermost()) is not None:
+            own.clients += 1
+
+    return __init__
 
 
 def _sync_stand_in(method: Any) -> Any:

@@ -18,7 +18,7 @@ import httpx2
 from recorder.core.records import Bytes
 from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
-from recorder.replayer.match import Shelf
+from recorder.replayer.match import Shelf, asked
 from recorder.testing.connection import Received
 from recorder.testing.reply import Ending, Reply, Step
 
@@ -70,7 +70,7 @@ def answer_from(path: str | os.PathLike[str], *, repeat: bool = True) -> Callabl
             headers=received.headers,
             content=received.body,
         )
-        return reply_of(shelf.take(request))
+        return reply_of(shelf.take(asked(request)))
 
     return answer
 
