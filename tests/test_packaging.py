@@ -37,6 +37,11 @@ def test_the_command_is_installed_and_what_it_runs_is_there(command: str) -> Non
     assert callable(script.load())
 
 
+def test_pytest_finds_the_plugin() -> None:
+    (plugin,) = distribution("sse-recorder").entry_points.select(group="pytest11")
+    assert plugin.load().__name__ == "recorder.pytest_plugin"
+
+
 def test_every_dependency_has_a_lowest_version_and_what_is_installed_is_not_below() -> None:
     """CI tests the lowest versions: `.ci/floors.py` makes pip's constraints of them."""
     command = [sys.executable, str(ROOT / ".ci" / "floors.py")]

@@ -109,7 +109,8 @@ def _replace(owner: type, name: str, make: Callable[[Any], Any]) -> None:
 def _counting_init(init: Any) -> Any:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - in the place of one
         init(self, *args, **kwargs)
-        if (own := _innermost()) is not None:
+        own = _innermost() or (_active[0] if len(_active) == 1 else None)
+        if own is not None:
             own.clients += 1
 
     return __init__

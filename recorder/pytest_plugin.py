@@ -1,0 +1,199 @@
+"""The pytest plugin: a test marked `recording` is answered by its recording.
+
+    @pytest.mark.recording
+    def test_weather(): ...
+
+The recording of a test is `recordings/MODULE/TEST.jsonl` beside its file, unless the marker names another,
+relative to the test's file. Nothing of the library is loaded before a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from .modes import Mode, Use
+
+_LONGEST = 120
+"""Characters of a file name; a test's parameters can be any text."""
+
+
+class Used(TypedDict):
+    """What the tests of one process did with one recording."""
+
+    streams: dict[str, str]
+    """Id of each stream that is there, and what it asked."""
+    used: list[str]
+    failed: bool
+    """A test failed that used it: what it did not ask for says nothing."""
+    named: bool
+    """By a marker, so that other tests may use it as well."""
+
+
+_used = pytest.StashKey[dict[str, Used]]()
+_failed = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("recorder", "recordings of Claude's streams")
+    group.addoption(
+        "--record-mode",
+        choices=["replay", "once", "append", "rewrite", "record", "passthrough", "verify"],
+        help="answer tests marked `recording` from their recording (replay, the default), or make it: "
+        "once, append, rewrite, record, passthrough, verify",
+    )
+    group.addoption(
+        "--record-strict", action="store_true", help="fail when a recording has streams that no test asked for"
+    )
+    parser.addini("record_mode", "mode where the command line names none (default: replay)", default="replay")
+    parser.addini("record_dir", "directory of recordings, beside each test file", default="recordings")
+    parser.addini("record_strict", "as --record-strict", type="bool", default=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "recording(path=None, *, mode=None, timing='instant', speed=1.0, idle_limit=None, ignore=()): answer "
+        "Claude's clients from a recording (sse-recorder)",
+    )
+    config.stash[_used] = {}
+    if config.pluginmanager.has_plugin("xdist"):
+        config.pluginmanager.register(_Controller(config))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The marker alone is enough: the test need not name the fixture."""
+    names = getattr(item, "fixturenames", None)
+    if names is not None and item.get_closest_marker("recording") and "recording" not in names:
+        names.insert(0, "recording")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[_failed] = report.failed
+    return report
+
+
+@pytest.fixture
+def recording(request: pytest.FixtureRequest) -> Generator[Use]:
+    """The recording that answers this test: a `recorder.modes.Use`."""
+    from .modes import Use, mode_here
+
+    item = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
+    options = _options(item)
+    named = "path" in options
+    path = item.path.parent / options.pop("path") if named else _default_path(item)
+    mode = mode_here(
+        options.pop("mode", None) or item.config.getini("record_mode"),
+        explicit=cast("Mode | None", item.config.getoption("--record-mode")),
+    )
+    hint = f"To record it: pytest '{item.nodeid}' --record-mode=append (adds what is missing; rewrite begins anew)"
+    use = Use(path, mode, hint=hint, **options)
+    use.__enter__()
+    yield use
+    passed = not item.stash.get(_failed, True)
+    failure = None if passed else AssertionError("the test failed")
+    try:
+        use.__exit__(type(failure) if failure else None, failure, None)
+    finally:
+        if use.replay is not None and use.mode in ("replay", "append"):
+            _note(item.config, use, passed=passed, named=named)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if output is not None:
+        output["recorder_used"] = config.stash[_used]
+    elif _is_strict(config) and session.exitstatus == pytest.ExitCode.OK and _unused(config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if unused := _unused(config):
+        strict = _is_strict(config)
+        terminalreporter.section("unused recordings", red=strict, yellow=not strict)
+        for line in unused:
+            terminalreporter.line(line)
+
+
+class _Controller:
+    """Puts together what the workers of xdist used. Only there: the hook is xdist's."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        theirs: dict[str, Used] = getattr(node, "workeroutput", {}).get("recorder_used", {})
+        for path, used in theirs.items():
+            _merge(self._config.stash[_used], path, used)
+
+
+def _options(item: pytest.Item) -> dict[str, Any]:
+    marker = item.get_closest_marker("recording")
+    if marker is None:
+        return {}
+    options = dict(marker.kwargs)
+    if len(marker.args) > 1 or (marker.args and "path" in options):
+        raise pytest.UsageError(f"{item.nodeid}: recording takes one path, or none")
+    if marker.args:
+        options["path"] = marker.args[0]
+    if options.get("path") is None:
+        options.pop("path", None)
+    return options
+
+
+def _default_path(item: pytest.Item) -> Path:
+    module, *inside = item.nodeid.split("::")
+    name = re.sub(r"[^\w.\-\[\],=]", "_", ".".join(inside))
+    if len(name) > _LONGEST:
+        name = f"{name[:_LONGEST]}-{blake2b(item.nodeid.encode(), digest_size=4).hexdigest()}"
+    directory: str = item.config.getini("record_dir")
+    return item.path.parent / directory / Path(module).stem / f"{name}.jsonl"
+
+
+def _note(config: pytest.Config, use: Use, *, passed: bool, named: bool) -> None:
+    assert use.replay is not None
+    used = Used(
+        streams={one.id: f"{one.request.method} {one.request.url}" for one in use.replay.streams},
+        used=[one.id for one in use.replay.served],
+        failed=not passed,
+        named=named,
+    )
+    _merge(config.stash[_used], os.path.relpath(use.path, config.rootpath), used)
+
+
+def _merge(into: dict[str, Used], path: str, used: Used) -> None:
+    known = into.setdefault(path, used)
+    if known is not used:
+        known["streams"] |= used["streams"]
+        known["used"] += used["used"]
+        known["failed"] |= used["failed"]
+
+
+def _unused(config: pytest.Config) -> list[str]:
+    """A line for each recorded stream that the tests that ran did not ask for."""
+    some_only = any("::" in arg for arg in config.args) or any(
+        config.getoption(option, None) for option in ("keyword", "markexpr", "lf", "deselect")
+    )
+    return [
+        f"{path}: {id} ({asked})"
+        for path, one in sorted(config.stash[_used].items())
+        if not one["failed"] and not (one["named"] and some_only)
+        for id, asked in one["streams"].items()  # noqa: A001 - the field is called so
+        if id not in one["used"]
+    ]
+
+
+def _is_strict(config: pytest.Config) -> bool:
+    return bool(config.getoption("--record-strict") or config.getini("record_strict"))

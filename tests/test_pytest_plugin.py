@@ -1,0 +1,253 @@
+"""The plugin, in real runs of pytest: what a marked test gets, and what the run says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import anthropic
+import pytest
+
+import recorder
+from recorder.testing import Reply, Upstream, message_events
+
+HEAD = """
+import os, asyncio, unittest
+import anthropic, pytest
+
+client = anthropic.Anthropic(api_key="live", base_url=os.environ["UPSTREAM"], max_retries=0)
+
+def ask(text, client=client):
+    messages = [{"role": "user", "content": text}]
+    with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
+        return stream.get_final_text()
+"""
+pytestmark = pytest.mark.slow
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    installed = any(point.value == "recorder.pytest_plugin" for point in entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "recorder.pytest_plugin"]
+
+    def run_pytest(
+        *args: str, upstream: Upstream | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        bare = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTEST_", "CI", "RECORDER_"))
+        }
+        url = upstream.url if upstream else "http://127.0.0.1:1"
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            *plugin,
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            "-q",
+            *args,
+        ]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**bare, "UPSTREAM": url, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run_pytest
+
+
+def hello(times: int) -> Upstream:
+    return Upstream([Reply.sse(message_events("Hel", "lo"))] * times)
+
+
+def outcome(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout.rstrip().splitlines()[-1].partition(" in ")[0]
+
+
+def test_every_kind_of_test_is_recorded_once_and_answered_ever_after(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "test_kinds.py").write_text(
+        HEAD
+        + """
+@pytest.mark.recording
+def test_plain():
+    assert ask("plain") == "Hello"
+
+@pytest.mark.recording
+@pytest.mark.parametrize("word", ["one", "two/../three"])
+def test_each(word):
+    assert ask(word) == "Hello"
+
+@pytest.mark.recording("shared.jsonl")
+class TestClass:
+    def test_method(self):
+        assert ask("in a class") == "Hello"
+
+@pytest.mark.recording(mode="once", ignore=["messages.content"])
+def test_fixture(recording):
+    assert recording.mode in ("rewrite", "replay")
+    assert ask(f"pid {os.getpid()}") == "Hello"
+
+@pytest.mark.recording
+class TestUnittest(unittest.TestCase):
+    def test_case(self):
+        assert ask("unittest") == "Hello"
+
+@pytest.mark.recording
+@pytest.mark.asyncio
+async def test_async():
+    async with anthropic.AsyncAnthropic(api_key="live", base_url=os.environ["UPSTREAM"]) as client:
+        messages = [{"role": "user", "content": "async"}]
+        async with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
+            assert await stream.get_final_text() == "Hello"
+
+@pytest.mark.recording
+@pytest.mark.anyio
+async def test_anyio(anyio_backend):
+    async with anthropic.AsyncAnthropic(api_key="live", base_url=os.environ["UPSTREAM"]) as client:
+        messages = [{"role": "user", "content": "anyio"}]
+        async with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
+            assert await stream.get_final_text() == "Hello"
+
+def test_of_something_else(request):
+    assert "recording" not in request.fixturenames
+"""
+    )
+    with hello(9) as upstream:
+        first = run("--record-mode=once", upstream=upstream)
+        assert outcome(first) == "10 passed", first.stdout
+        assert len(upstream.received) == 9
+
+    second = run("-n", "2", "-p", "xdist")
+    assert outcome(second) == "10 passed", second.stdout
+    assert "unused" not in second.stdout
+    recorded = sorted(os.fspath(one.relative_to(tmp_path)) for one in tmp_path.rglob("*.jsonl"))
+    assert recorded == [
+        "recordings/test_kinds/TestUnittest.test_case.jsonl",
+        "recordings/test_kinds/test_anyio[asyncio].jsonl",
+        "recordings/test_kinds/test_anyio[trio].jsonl",
+        "recordings/test_kinds/test_async.jsonl",
+        "recordings/test_kinds/test_each[one].jsonl",
+        "recordings/test_kinds/test_each[two_.._three].jsonl",
+        "recordings/test_kinds/test_fixture.jsonl",
+        "recordings/test_kinds/test_plain.jsonl",
+        "shared.jsonl",
+    ]
+
+
+def test_a_miss_fails_at_once_and_names_the_command_that_fixes_it(tmp_path: Path, run: Run) -> None:
+    code = HEAD + "\n@pytest.mark.recording\ndef test_it():\n    ask('OLD')\n"
+    (tmp_path / "test_it.py").write_text(code)
+    with hello(1) as upstream:
+        run("--record-mode=once", upstream=upstream)
+    (tmp_path / "test_it.py").write_text(code.replace("OLD", "new"))
+
+    missed = run()
+
+    assert outcome(missed) == "1 failed"
+    assert '$.messages[0].content: "OLD" recorded, "new" asked' in missed.stdout
+    assert "To record it: pytest 'test_it.py::test_it' --record-mode=append" in missed.stdout
+    with hello(1) as upstream:
+        assert outcome(run("test_it.py::test_it", "--record-mode=append", upstream=upstream)) == "1 passed"
+    assert outcome(run("test_it.py::test_it")) == "1 passed"
+
+
+def test_the_first_run_without_a_recording_says_how_to_make_it(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "test_it.py").write_text(HEAD + "\ndef test_it(recording):\n    ask('hi')\n")
+    done = run()
+    assert outcome(done) == "1 error"
+    assert "no such recording; to record it: pytest 'test_it.py::test_it' --record-mode=append" in done.stdout
+
+
+def test_a_rewrite_of_a_failing_test_is_kept_aside(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "test_it.py").write_text(
+        HEAD
+        + "\n@pytest.mark.recording('it.jsonl')\ndef test_it():\n    assert ask('hi') == os.environ['EXPECTED']\n"
+    )
+    with hello(3) as upstream:
+        run("--record-mode=once", upstream=upstream, EXPECTED="Hello")
+        before = (tmp_path / "it.jsonl").read_bytes()
+        failed = run("--record-mode=rewrite", upstream=upstream, EXPECTED="something else")
+        assert outcome(failed) == "1 failed"
+        assert (tmp_path / "it.jsonl").read_bytes() == before
+        assert len(list(recorder.open(tmp_path / "it.jsonl.failed").streams())) == 1
+        run("--record-mode=rewrite", upstream=upstream, EXPECTED="Hello")
+    assert (tmp_path / "it.jsonl").read_bytes() != before
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_streams_that_nothing_asks_for_are_told(tmp_path: Path, run: Run, workers: str) -> None:
+    (tmp_path / "test_it.py").write_text(
+        HEAD
+        + """
+two = pytest.mark.recording("two.jsonl")
+@two
+def test_first():
+    ask("first")
+@two
+def test_second():
+    ask(os.environ.get("SECOND", "first"))
+"""
+    )
+    with hello(3) as upstream, recorder.use(tmp_path / "two.jsonl", "record"):
+        client = anthropic.Anthropic(api_key="live", base_url=upstream.url)
+        for text in ("first", "second", "third"):
+            messages: list[anthropic.types.MessageParam] = [{"role": "user", "content": text}]
+            with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
+                stream.until_done()
+    args = ("-n", workers, "-p", "xdist")
+
+    lax = run(*args, SECOND="second")
+    strict = run(*args, "--record-strict", SECOND="second")
+    some = run(*args, "--record-strict", "-k", "second", SECOND="second")
+
+    assert (lax.returncode, strict.returncode, some.returncode) == (0, 1, 0), strict.stdout
+    assert "unused recordings" in lax.stdout
+    [line] = [line for line in strict.stdout.splitlines() if line.startswith("two.jsonl: ")]
+    assert line.endswith("/v1/messages)")
+    assert "unused recordings" not in some.stdout
+
+
+def test_in_ci_nothing_is_sent_unless_the_command_line_says_so(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nrecord_mode = once\n")
+    (tmp_path / "test_it.py").write_text(
+        HEAD + "\ndef test_it(recording):\n    assert recording.mode\n    ask('hi')\n"
+    )
+    with hello(1) as upstream:
+        refused = run(upstream=upstream, CI="true")
+        assert outcome(refused) == "1 error"
+        assert not upstream.received
+        assert outcome(run("--record-mode=once", upstream=upstream, CI="true")) == "1 passed"
+    assert outcome(run(CI="true")) == "1 passed"
+
+
+def test_the_plugin_loads_nothing_for_tests_that_do_not_use_it(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n\ndef test_it():\n    loaded = {'anthropic', 'httpx2', 'msgspec', 'duckdb', 'recorder.modes'}\n"
+        "    assert 'recorder.pytest_plugin' in sys.modules\n    assert not loaded & set(sys.modules)\n"
+    )
+    done = run()
+    assert outcome(done) == "1 passed", done.stdout
+
+
+def test_a_marker_that_cannot_be_meant_is_refused(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.recording('a', 'b')\ndef test_it(): ...\n"
+        "@pytest.mark.recording(mode='always')\ndef test_mode(): ...\n"
+    )
+    done = run()
+    assert outcome(done) == "2 errors"
+    assert "recording takes one path, or none" in done.stdout
+    assert "mode is 'always'; it is one of replay" in done.stdout
