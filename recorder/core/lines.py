@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import msgspec
 
-from .records import Bytes, End, Event, Gap, Header, Record, Request, Response, Unknown
+from .records import Bytes, End, Event, Footer, Gap, Header, Record, Request, Response, Unknown
 
-KINDS = frozenset({"header", "request", "response", "event", "bytes", "gap", "end"})
+KINDS = frozenset({"header", "request", "response", "event", "bytes", "gap", "end", "footer"})
 
 _encoder = msgspec.json.Encoder()
 _encode, _encode_lines = _encoder.encode, _encoder.encode_lines
-_decode = msgspec.json.Decoder(Header | Request | Response | Event | Bytes | Gap | End).decode
+_decode = msgspec.json.Decoder(Header | Request | Response | Event | Bytes | Gap | End | Footer).decode
 _LINE_ENDS = (
     (b"\xe2\x80\xa8", b"\\u2028"),
     (b"\xe2\x80\xa9", b"\\u2029"),

@@ -41,6 +41,8 @@ class Header(Struct, tag="header", tag_field="kind", kw_only=True, frozen=True, 
     pid: Int | None = None
     source: str | None = None
     """`synthetic` when the stream was made by a script; absent for a real one."""
+    previous: str | None = None
+    """The segment that this one goes on from; a stream may begin there and end here."""
 
 
 class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
@@ -196,8 +198,23 @@ class End(Struct, tag="end", tag_field="kind", kw_only=True, frozen=True, omit_d
     split: tuple[Split, ...] | None = None
 
 
+class Footer(Struct, tag="footer", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
+    """Last line of a segment whose writer closed it: by it a reader knows that every byte is there."""
+
+    segment: str
+    """That of the header that it belongs to."""
+    lines: Int
+    """Before this one, from that header on."""
+    bytes: Int
+    """Before this line, from that header on."""
+    stats: dict[str, object]
+    """What the tap did so far in its process, by name: what it recorded, dropped and lost."""
+    sha256: str
+    """See core/seal.py."""
+
+
 StreamRecord = Request | Response | Event | Bytes | Gap | End
-Record = Header | StreamRecord
+Record = Header | StreamRecord | Footer
 
 
 class Unknown(msgspec.Struct, kw_only=True, frozen=True):

@@ -6,9 +6,8 @@ is not a record is an error to a strict reader; a salvaging one reports it and r
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -17,23 +16,15 @@ from msgspec import Struct
 
 from recorder.core.lines import decode_line, encode_line
 from recorder.core.payload import is_strict
-from recorder.core.records import FORMAT, NO_DATA, VERSION, Bytes, Event, Header, Record, Request, Unknown
+from recorder.core.records import FORMAT, NO_DATA, VERSION, Bytes, Event, Footer, Header, Record, Request, Unknown
+
+from .files import SUFFIX as SUFFIX
+from .files import DamagedError, open_segment
+from .files import RecordingError as RecordingError
+from .files import find_segments as find_segments
 
 MAX_LINE = 128 << 20
 """Bytes. A 16 MiB event can be six times as long as a JSON string; past this a line is left out, not loaded."""
-SUFFIX = ".jsonl"
-
-
-class RecordingError(ValueError):
-    """A recording cannot be read or written: `path`, `line` (from 1, or None), `reason`, `hint`."""
-
-    def __init__(self, path: Path | str, reason: str, hint: str | None = None, *, line: int | None = None) -> None:
-        self.path = Path(path)
-        self.line = line
-        self.reason = reason
-        self.hint = hint
-        where = f"{path}:{line}" if line else f"{path}"
-        super().__init__(f"{where}: {reason}" + (f"; {hint}" if hint else ""))
 
 
 class CorruptError(RecordingError):
@@ -57,52 +48,31 @@ class Problem(Struct, frozen=True):
 
 
 Report = Callable[[Problem], None]
+Observe = Callable[[bytes], None]
 
 
-def find_segments(path: str | os.PathLike[str]) -> list[Path]:
-    """The segments that `path` names: a file, a directory (searched to its bottom), or a glob; sorted by name.
-
-    Raises RecordingError when there is none.
-    """
-    source = Path(path)
-    try:
-        if source.is_dir():
-            found = sorted(child for child in source.rglob(f"*{SUFFIX}") if child.is_file())
-            next(source.iterdir(), None)  # rglob is silent about a directory that it may not read
-            if not found:
-                raise RecordingError(source, f"no recordings in this directory (no *{SUFFIX})")
-            return found
-        if source.exists():
-            return [source]
-    except PermissionError:
-        raise RecordingError(source, "permission denied", "check its mode and owner") from None
-    pattern: str = os.fspath(path)
-    if glob.has_magic(pattern):
-        found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-        if found:
-            return [segment for one in found for segment in find_segments(one)]
-        raise RecordingError(source, "no file matches")
-    raise RecordingError(source, "no such file or directory")
-
-
-def read_records(path: Path, *, salvage: bool = False, report: Report) -> Iterator[tuple[int, Record | Unknown]]:
-    """(line number, record) of one segment.
+def read_records(
+    path: Path, *, salvage: bool = False, report: Report, observe: Observe | None = None
+) -> Iterator[tuple[int, Record | Unknown]]:
+    """(line number, record) of one segment. `observe` is given every byte, before the record that it is of.
 
     Raises RecordingError for a file that is no recording, is newer than this version, or cannot be opened,
     and, unless salvaging, CorruptError for a line that is not a record.
     """
     try:
-        with path.open("rb") as file:
-            yield from _read(file, path, salvage=salvage, report=report)
+        with open_segment(path) as file:
+            yield from _read(_lines(file, observe), path, salvage=salvage, report=report)
     except OSError as error:
         raise RecordingError(path, _plainly(error), "check that it is there and may be read") from None
 
 
-def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Iterator[tuple[int, Record | Unknown]]:
+def _read(
+    lines: Iterator[_Line], path: Path, *, salvage: bool, report: Report
+) -> Iterator[tuple[int, Record | Unknown]]:
     started = False
     bad: Problem | None = None  # told only after the next line: a header there makes it a torn last line
     number = 0
-    for number, record in _lines(file):
+    for number, record in lines:
         if bad is not None:
             if isinstance(record, Header):
                 bad = Problem(path, bad.line, "torn last line of the segment before left out", "torn")
@@ -114,7 +84,8 @@ def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Itera
             _check_version(record, path, number)
             started = True
         if not started and not (bad is not None and bad.kind == "torn"):
-            raise RecordingError(path, "not a recording (its first line is no header)", line=number)
+            damage = record.reason.removesuffix(";") if isinstance(record, _Bad) and record.damaged else None
+            raise RecordingError(path, damage or "not a recording (its first line is no header)", line=number)
         if not isinstance(record, _Bad):
             yield number, record
     if bad is not None:
@@ -124,24 +95,38 @@ def _read(file: BinaryIO, path: Path, *, salvage: bool, report: Report) -> Itera
 
 
 class _Bad(Struct, frozen=True):
-    """A line that is no record, and why."""
+    """A line that is no record, and why. `damaged`: so is all that would follow."""
 
     reason: str
     kind: Literal["torn", "corrupt"] = "corrupt"
+    damaged: bool = False
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, Record | Unknown | _Bad]]:
+_Line = tuple[int, Record | Unknown | _Bad]
+
+
+def _lines(file: BinaryIO, observe: Observe | None) -> Iterator[_Line]:
+    readline = file.readline if observe is None else partial(_observed, file, observe)
     number = 0
-    while line := file.readline(MAX_LINE):
-        number += 1
-        if line.endswith(b"\n"):
-            yield number, _record(line)
-        elif len(line) < MAX_LINE:
-            yield number, _Bad(f"torn last line ({len(line)} bytes without an end)", "torn")
-        else:
-            while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
-                pass  # not to be held in memory
-            yield number, _Bad(f"line longer than {MAX_LINE >> 20} MiB;")
+    try:
+        while line := readline(MAX_LINE):
+            number += 1
+            if line.endswith(b"\n"):
+                yield number, _record(line)
+            elif len(line) < MAX_LINE:
+                yield number, _Bad(f"torn last line ({len(line)} bytes without an end)", "torn")
+            else:
+                while (rest := readline(1 << 20)) and not rest.endswith(b"\n"):
+                    pass  # not to be held in memory
+                yield number, _Bad(f"line longer than {MAX_LINE >> 20} MiB;")
+    except DamagedError as error:
+        yield number + 1, _Bad(f"damaged from here on ({error});", damaged=True)
+
+
+def _observed(file: BinaryIO, observe: Observe, limit: int) -> bytes:
+    line = file.readline(limit)
+    observe(line)
+    return line
 
 
 def _leave_out(bad: Problem, *, salvage: bool, report: Report) -> None:
@@ -191,7 +176,7 @@ def copy_readable(source: Path, target: BinaryIO) -> int:
     """
     left_out: list[Problem] = []
     for _, record in read_records(source, salvage=True, report=left_out.append):
-        if isinstance(record, Unknown):
+        if isinstance(record, Unknown | Footer):  # what a footer says is true of the source, not of a copy
             continue
         if isinstance(record, Request | Event | Bytes) and (data := bytes(record.data)) and not is_strict(data):
             record = msgspec.structs.replace(record, data=NO_DATA, text=data.decode("utf-8", "replace"))

@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import time
 from pathlib import Path
 
-from recorder.core.lines import decode_line, encode_line
+from recorder.core.lines import encode_line
 from recorder.core.records import Header
+from recorder.core.seal import Seal
 
-from .reader import SUFFIX, RecordingError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: a file is then guarded by nothing but O_EXCL
-    fcntl = None
+from .files import RecordingError, header_of
+from .lock import is_same_file, lock
 
 
 class Segment:
     """A file that whole lines are appended to, a system call at a time."""
 
-    def __init__(self, fd: int, path: Path) -> None:
+    def __init__(self, fd: int, path: Path, header: Header) -> None:
         self.path = path
+        self.header = header
+        self.seal = Seal()
+        """Of what the file took, from the header on."""
         self._fd = fd
 
     @classmethod
-    def create(cls, directory: Path, header: Header) -> Segment:
-        """A new segment in `directory`, which is made if it is not there. Raises OSError."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        started = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(header.wall / 1e9))
-        path = directory / f"{started}-{header.pid}-{secrets.token_hex(3)}{SUFFIX}"
+    def create(cls, path: Path, header: Header) -> Segment:
+        """A new file, in a directory that is made if it is not there. Raises OSError."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | _CLOEXEC, 0o600)
         try:
-            return cls._started(fd, path, encode_line(header))
+            if lock(fd) is False:  # somebody looks at it in this very moment
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
+            return cls(fd, path, header)._started()
         except OSError:
+            os.close(fd)
             path.unlink(missing_ok=True)  # on a full disk every new try would leave an empty file
             raise
 
@@ -49,41 +48,48 @@ class Segment:
         check_appendable(path)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _CLOEXEC, 0o600)
         try:
-            if fcntl is not None:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            raise RecordingError(
-                path, "another writer has it open", "give each its own file, or one directory for all"
-            ) from None
-        size = os.fstat(fd).st_size
-        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        return cls._started(fd, path, b"\n" * torn + encode_line(header))
-
-    @classmethod
-    def _started(cls, fd: int, path: Path, line: bytes) -> Segment:
-        size = os.fstat(fd).st_size
-        try:
-            if os.write(fd, line) == len(line):
-                return cls(fd, path)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        except OSError:
-            os.ftruncate(fd, size)  # half a header would make the file no recording for ever
+            if lock(fd) is False:
+                raise RecordingError(
+                    path, "another writer has it open", "give each its own file, or one directory for all"
+                )
+            if not is_same_file(fd, path):  # removed, or compressed, while it was being opened
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            size = os.fstat(fd).st_size
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+            return cls(fd, path, header)._started(b"\n" * torn)
+        except (OSError, RecordingError):
             os.close(fd)
             raise
 
-    def write(self, data: bytes | memoryview) -> int:
+    def _started(self, before: bytes = b"") -> Segment:
+        line = encode_line(self.header)
+        self._append_whole(before + line)
+        self.seal.add(line)
+        return self
+
+    def _append_whole(self, line: bytes) -> None:
+        """All of it or nothing: half a header would make the file no recording for ever. Raises OSError."""
+        size = os.fstat(self._fd).st_size
+        try:
+            if os.write(self._fd, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            os.ftruncate(self._fd, size)
+            raise
+
+    def write(self, data: memoryview) -> int:
         """Append; returns how many bytes were taken, which may be fewer. Raises OSError."""
-        return os.write(self._fd, data)
+        taken = os.write(self._fd, data)
+        self.seal.add(data[:taken])
+        return taken
+
+    def end(self, stats: dict[str, object]) -> None:
+        """Write the footer, which stands at the end of a line. Raises OSError."""
+        self._append_whole(self.seal.footer(self.header.segment, stats))
 
     def is_gone(self) -> bool:
         """True when the file is no longer where it was."""
-        try:
-            there = self.path.stat()
-        except FileNotFoundError:
-            return True
-        ours = os.fstat(self._fd)
-        return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino)
+        return not is_same_file(self._fd, self.path)
 
     def sync(self) -> None:
         """Wait until what was written survives a power cut. Raises OSError."""
@@ -100,11 +106,7 @@ def check_appendable(path: Path) -> None:
     """Raises RecordingError when `path` is a file with something in it that is no recording."""
     if not path.is_file() or path.stat().st_size == 0:
         return
-    with path.open("rb") as file:
-        line = file.readline(1 << 16)
     try:
-        is_recording = isinstance(decode_line(line), Header)
-    except ValueError:
-        is_recording = False
-    if not is_recording:
-        raise RecordingError(path, "not a recording", "nothing was written; choose another name", line=1)
+        header_of(path)
+    except RecordingError:
+        raise RecordingError(path, "not a recording", "nothing was written; choose another name", line=1) from None

@@ -9,7 +9,7 @@ from typing import Any
 from recorder.core import wire
 from recorder.core.message import fold
 from recorder.core.payload import as_object, lenient
-from recorder.core.records import Bytes, End, Event, Header, Request, Response, StreamRecord, Unknown
+from recorder.core.records import Bytes, End, Event, Footer, Header, Request, Response, StreamRecord, Unknown
 from recorder.core.timing import Timing, timing
 
 from .reader import Problem, Report, read_records
@@ -85,7 +85,7 @@ def read_streams(paths: Iterable[Path], *, salvage: bool = False, report: Report
             if isinstance(record, Header):
                 header = record
                 continue
-            if isinstance(record, Unknown) or header is None:
+            if isinstance(record, Unknown | Footer) or header is None:
                 continue
             if isinstance(record, Request):
                 open_streams[record.stream] = Stream(header, record, path)

@@ -27,18 +27,18 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import repeat
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
-from typing import Literal
 
 from recorder.core.attempt import Attempt
 from recorder.core.lines import encode_lines
 from recorder.core.records import Event, Header, StreamRecord
 
+from .files import SUFFIX, RecordingError
 from .items import UNIT, Dropped, Ended, Note, Received, Sent, Stats, weight
-from .reader import SUFFIX, RecordingError
-from .segment import Segment, check_appendable
+from .sink import Durability, Limits, Sink, check_path
 
 log = logging.getLogger("recorder")
 
@@ -57,10 +57,6 @@ _EXPECTED = (OSError, RecordingError)
 """Failures that are not ours: one line says it all, a traceback would not help."""
 
 
-Durability = Literal["write", "fsync"]
-"""`write`: what is written survives the end of its process. `fsync`: a power cut as well; one fsync a batch."""
-
-
 class Writer:
     """Takes what the tap saw, from any thread, and appends the records to a segment, from its own."""
 
@@ -71,18 +67,25 @@ class Writer:
         *,
         queue_bytes: int = QUEUE_BYTES,
         durability: Durability = "write",
+        limits: Limits | None = None,
+        clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         if durability not in ("write", "fsync"):
             raise ValueError(f"durability is {durability!r}; it is 'write' or 'fsync'")
         self.path = path
-        self._durability = durability
         self.stats = Stats()
-        self._header = header
+        self._new_sink = partial(
+            Sink,
+            header=header,
+            limits=limits or Limits(),
+            durability=durability,
+            clock=clock,
+            failed=self._failed,
+        )
         self._limit = max(1, queue_bytes // UNIT)
         self._reset()
-        if path.suffix == SUFFIX:
-            with suppress(OSError):  # not now, perhaps later: the writer tries every second, and says so
-                check_appendable(path)
+        with suppress(OSError):  # not now, perhaps later: the writer tries every second, and says so
+            check_path(path)
         _writers.add(self)
         atexit.register(self.close)
         # A child of `multiprocessing` ends without atexit, by finalizers of its own.
@@ -102,11 +105,9 @@ class Writer:
         self._idle = False
         self._closing = False
         self._open_attempts = 0
-        self._segment: Segment | None = None
+        self._sink = self._new_sink(self.path, stats=self.stats)
         self._unwritten = b""
-        """Encoded lines that the disk has not taken yet."""
-        self._looked_at = 0.0
-        self._unsynced = False
+        """Encoded lines that the sink was not given yet."""
         self._busy = False
         self._failure: Exception | None = None
         self._left_told = False
@@ -177,7 +178,7 @@ class Writer:
         if thread is not None and thread is not threading.current_thread():
             self._wake.set()
             thread.join(CLOSE_S)
-            left = len(self._items) + self._unwritten.count(b"\n")
+            left = len(self._items) + self._sink.left
             if left and not self._left_told:
                 self._left_told = True
                 self.stats.lost_records += left
@@ -226,9 +227,10 @@ class Writer:
                 if not self._items and not self._closing:
                     self._wake.wait()
                 self._idle = False
-        segment, self._segment = self._segment, None
-        if segment is not None:
-            segment.close()
+        try:
+            self._sink.close()
+        except Exception as error:
+            self._failed("cannot end the file as it should: it has no footer", error)
 
     def _drain(self) -> bool:
         """Turn what is queued into lines, and write them; False when there was nothing."""
@@ -313,38 +315,14 @@ class Writer:
                 return attempt.end(at, wait, item.how, item.error)
 
     def _write(self) -> None:
-        """Offer the lines to the disk. What it does not take stays, from the byte where it stopped."""
+        """Offer the lines to the disk. What it does not take stays with the sink."""
+        lines, self._unwritten = self._unwritten, b""
         try:
-            self._look_after_segment()
-            segment = self._segment = self._segment or self._open()
-            while self._unwritten:
-                taken = segment.write(self._unwritten)
-                self.stats.written_bytes += taken
-                self._unwritten = self._unwritten[taken:]
-                self._unsynced = self._durability == "fsync"
-            if self._unsynced:
-                segment.sync()
-                self._unsynced = False
+            self._sink.take(lines)
         except Exception as error:
             self._failed("cannot write; tried again every second, meanwhile records wait in memory", error)
             return
         self._busy = False
-
-    def _look_after_segment(self) -> None:
-        """Once a second: a file that was removed, or moved away, would take records and show them to nobody."""
-        now = time.monotonic()
-        if self._segment is None or now < self._looked_at + RETRY_S:
-            return
-        self._looked_at = now
-        if self._segment.is_gone():
-            self._segment.close()
-            self._segment = None
-            self._failed("the file was removed; going on in a new one", FileNotFoundError(self.path))
-
-    def _open(self) -> Segment:
-        if self.path.suffix == SUFFIX:
-            return Segment.append(self.path, self._header())
-        return Segment.create(self.path, self._header())
 
     def _failed(self, what: str, error: Exception) -> None:
         if self.stats.errors == 0:
@@ -353,17 +331,16 @@ class Writer:
 
     def _after_fork(self) -> None:
         """In the child of a fork: what is queued is the parent's to write; our records go to our own file."""
-        limit, closing, mutes, segment = self._limit, self._closing, list(self._mutes.values()), self._segment
+        limit, closing, mutes, parents = self._limit, self._closing, list(self._mutes.values()), self._sink
+        self.stats = Stats()
+        if self.path.suffix == SUFFIX:
+            self.path = self.path.with_name(f"{self.path.stem}-{os.getpid()}{SUFFIX}")
         self._reset()
         self._limit, self._closing = limit, closing
         for mute in mutes:
             mute()
-        if segment is not None:
-            with suppress(OSError):  # the parent's thread may have just closed it
-                segment.close()  # its lock would outlive the parent
-        self.stats = Stats()
-        if self.path.suffix == SUFFIX:
-            self.path = self.path.with_name(f"{self.path.stem}-{os.getpid()}{SUFFIX}")
+        with suppress(OSError):  # the parent's thread may have just closed it
+            parents.abandon()  # its lock would outlive the parent
 
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()

@@ -31,7 +31,8 @@ from recorder.core.attempt import Attempt
 from recorder.core.records import FORMAT, VERSION, Header
 from recorder.core.redact import Secrets, credentials
 from recorder.log.items import Sent, Stats
-from recorder.log.writer import QUEUE_BYTES, Durability, Writer
+from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
+from recorder.log.writer import QUEUE_BYTES, Writer
 from recorder.version import __version__
 
 from .body import AsyncBody, SyncBody, Watch, watch_response
@@ -67,15 +68,16 @@ class Tap(Middleware):
 
     One tap serves any number of clients, sync and async, in any number of threads and tasks, and goes on in
     the child of a fork, in a segment of its own. A `path` that ends in `.jsonl` is a file to append to; any
-    other is a directory, to which each process adds its own segment.
+    other is a directory, to which each process adds its own segments: a new one when the last would grow past
+    `rotate_bytes` or is older than `rotate_s` seconds (None: never). A stream may go on in the next one.
 
     `tags` are written with every call. `queue_bytes` bounds what waits for a slow disk; past it records are
     dropped and counted (`stats()`), never waited for. What is written survives the end of the process; with
     `durability="fsync"` a power cut as well. `clock` and `wall_clock` give ns, `new_id` stream ids.
 
     Raises ValueError for an unknown option, and RecordingError when `path` is a file with something else in
-    it. Nothing else raises: when records cannot be written the application goes on, one error is logged
-    (logger `recorder`), and `stats()` tells.
+    it, or compressed. Nothing else raises: when records cannot be written the application goes on, one error
+    is logged (logger `recorder`), and `stats()` tells.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class Tap(Middleware):
         source: str | None = None,
         queue_bytes: int = QUEUE_BYTES,
         durability: Durability = "write",
+        rotate_bytes: int | None = ROTATE_BYTES,
+        rotate_s: float | None = ROTATE_S,
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
@@ -97,7 +101,14 @@ class Tap(Middleware):
         self.new_id = new_id
         self._secrets = Secrets(value for name in _KEY_VARIABLES if (value := os.environ.get(name)))
         self._learning = threading.Lock()
-        self._writer = Writer(Path(path).absolute(), self._header, queue_bytes=queue_bytes, durability=durability)
+        self._writer = Writer(
+            Path(path).absolute(),
+            self._header,
+            queue_bytes=queue_bytes,
+            durability=durability,
+            limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
+            clock=clock,
+        )
 
     def __repr__(self) -> str:
         return f"<recorder.Tap {os.fspath(self.path)!r}{' closed' if self._writer.closed else ''}>"

@@ -20,7 +20,7 @@ import recorder
 from recorder.core.records import Gap
 from recorder.log.streams import Stream
 from recorder.tap.body import SyncBody, Watch
-from recorder.testing import Reply, Upstream, message_events
+from recorder.testing import ManualClock, Reply, Upstream, message_events
 
 ASK: dict[str, Any] = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
 
@@ -89,11 +89,12 @@ def test_a_closed_tap_keeps_nothing_of_streams_that_go_on(tmp_path: Path) -> Non
 
 def test_a_removed_directory_is_noticed_and_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "recordings"
-    with recorder.Tap(path) as tap:
+    clock = ManualClock()
+    with recorder.Tap(path, clock=clock) as tap:
         read(tap, 3)
         tap.flush()
         shutil.rmtree(path)
-        tap._writer._looked_at = float("-inf")  # a second later
+        clock.advance(1_000_000_000)
         read(tap, 4)
 
     assert [len(stream.events) for stream in recorded(path)] == [4]
