@@ -1,14 +1,15 @@
 """Is a recording what FORMAT.md promises? Reads everything, changes nothing, and says where it is not so.
 
-Checked are the lines (by the reader), the order of each stream's records, what the records repeat of their
-payloads, the totals and the summary of `end`, and that the body and its chunks come back. A torn last line
-and a stream without `end` are what a killed process leaves behind: the first is a warning, the second is
-counted, neither is a problem. So is a record of an unknown kind.
+Checked are the lines (by the reader), the footers, the order of each stream's records, what the records repeat
+of their payloads, the totals and the summary of `end`, and that the body and its chunks come back. A torn last
+line, a stream without `end` and a segment without a footer are what a killed process leaves behind: the first
+is a warning, the second is counted, the third is said, none is a problem. Nor is a record of an unknown kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from recorder.core.records import (
     Bytes,
     End,
     Event,
+    Footer,
     Gap,
     Header,
     Request,
@@ -30,6 +32,8 @@ from recorder.core.records import (
 from recorder.core.sse import Block, SSEParser
 from recorder.core.summary import Summarizer
 
+from .footers import Footers
+from .lock import is_live
 from .reader import Problem, RecordingError, read_records
 
 _COUNTS = ("at", "wait", "wall", "mono", "attempt", "status", "chunk", "events", "bytes", "chunks")
@@ -41,6 +45,7 @@ class FileCheck(Struct, kw_only=True):
 
     `lost`: streams that begin here and have no `end`. `gaps`: chunks that the tap could not record.
     `unknown`: records of a kind that this version does not know.
+    `sealed`: it ends with a footer, so nothing is missing at its end. `live`: its writer has it open.
     `unreadable`: why there was nothing to check, when the file is no recording, is newer, or cannot be opened.
     """
 
@@ -51,6 +56,8 @@ class FileCheck(Struct, kw_only=True):
     lost: int = 0
     gaps: int = 0
     unknown: int = 0
+    sealed: bool = False
+    live: bool = False
     problems: list[Problem] = []
     warnings: list[Problem] = []
     unreadable: RecordingError | None = None
@@ -79,6 +86,19 @@ class _Streams:
     def __init__(self) -> None:
         self.open: dict[str, _Stream] = {}
         self._ended: set[str] = set()
+        self._segments: set[str] = set()
+        self._beheaded = False
+        """The segment before this one is not here, and what began there cannot be checked."""
+
+    def header(self, header: Header) -> str | None:
+        """What is to be said of a segment that starts."""
+        self._segments.add(header.segment)
+        self._beheaded = header.previous is not None and header.previous not in self._segments
+        if not self._beheaded:
+            return None
+        return (
+            f"segment {header.previous}, which it goes on from, is not here: streams that began there are left out"
+        )
 
     def take(self, record: StreamRecord, check: FileCheck) -> list[str]:
         """What is wrong with `record`, the next one of its stream."""
@@ -89,6 +109,8 @@ class _Streams:
             self._ended.remove(name)
             wrong.append("it is there twice")
         if name not in self.open:
+            if self._beheaded and not isinstance(record, Request):
+                return []
             self.open[name] = _Stream(check)
             check.streams += 1
         try:
@@ -102,20 +124,25 @@ class _Streams:
 
 
 def _read_file(check: FileCheck, streams: _Streams) -> None:
-    path = check.path
-    for number, record in read_records(path, salvage=True, report=lambda problem: _sort(problem, check)):
+    path, footers = check.path, Footers()
+    for number, record in read_records(
+        path, salvage=True, report=lambda problem: _sort(problem, check), observe=footers.observe
+    ):
         check.lines += 1
+        wrong = footers.take(record)
         if isinstance(record, Header):
-            continue
-        if isinstance(record, Unknown):
+            if said := streams.header(record):
+                check.warnings.append(Problem(path, number, said, "missing"))
+        elif isinstance(record, Unknown):
             check.unknown += 1
-            continue
-        check.events += isinstance(record, Event)
-        check.gaps += record.chunks if isinstance(record, Gap) else 0
-        wrong = streams.take(record, check)
-        check.problems += [
-            Problem(path, number, f"stream {record.stream}: {reason}", "contradiction") for reason in wrong
-        ]
+        elif not isinstance(record, Footer):
+            check.events += isinstance(record, Event)
+            check.gaps += record.chunks if isinstance(record, Gap) else 0
+            wrong += [f"stream {record.stream}: {reason}" for reason in streams.take(record, check)]
+        check.problems += [Problem(path, number, reason, "contradiction") for reason in wrong]
+    check.sealed = footers.sealed
+    with suppress(OSError):
+        check.live = not check.sealed and is_live(path)
 
 
 def _sort(problem: Problem, check: FileCheck) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from recorder.core.lines import KINDS, decode_line, encode_line
-from recorder.core.records import Bytes, End, Event, Gap, Header, Request, Response, Unknown
+from recorder.core.records import Bytes, End, Event, Footer, Gap, Header, Request, Response, Unknown
+from recorder.log.verify import verify
 
 FORMAT = files("recorder").joinpath("FORMAT.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)\n```", FORMAT, re.DOTALL)
-STRUCTS = (Header, Request, Response, Event, Bytes, Gap, End)
+STRUCTS = (Header, Request, Response, Event, Bytes, Gap, End, Footer)
 
 
 def test_there_is_an_example_of_every_kind() -> None:
@@ -37,6 +39,17 @@ def test_every_field_is_documented(struct: type[msgspec.Struct]) -> None:
     ]
 
     assert undocumented == []
+
+
+def test_the_example_of_a_footer_seals_the_example_of_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        "".join(f"{one}\n" for one in EXAMPLES if '"kind":"header"' in one or '"kind":"footer"' in one)
+    )
+
+    [check] = verify([path])
+
+    assert (check.lines, check.sealed, check.problems) == (2, True, [])
 
 
 def test_a_kind_of_the_future_is_kept_as_it_stands() -> None:

@@ -1,0 +1,56 @@
+"""Are the footers true? What stands before each one, held against what it says."""
+
+from __future__ import annotations
+
+import re
+
+from recorder.core.lines import decode_line
+from recorder.core.records import Footer, Header, Record, Unknown
+from recorder.core.seal import Seal
+
+_KIND = re.compile(rb'^\{"kind":"[^"]*"')
+
+
+class Footers:
+    """Given every byte of a file (`observe`), and each record when its line has been given."""
+
+    def __init__(self) -> None:
+        self.sealed = False
+        """The last line so far is a footer, and so was the last one before every header but the first."""
+        self._open: str | None = None
+        """The segment whose footer has not come yet."""
+        self._unsealed = False
+        self._seal = Seal()
+        self._line = b""
+        """The last that was given: what a footer does not count."""
+
+    def observe(self, data: bytes) -> None:
+        self._seal.add(self._line)
+        self._line = data
+        self.sealed = self.sealed and not data
+
+    def take(self, record: Record | Unknown) -> list[str]:
+        """What is wrong with the record where it stands."""
+        if isinstance(record, Header):
+            self._unsealed = self._unsealed or self._open is not None
+            self._open, self._seal = record.segment, Seal()
+            return []
+        if isinstance(record, Unknown):
+            record = _meant(record, self._open)
+        if self._open is None:
+            self._open = ""  # said once
+            return ["a record after the footer"]
+        if not isinstance(record, Footer):
+            return []
+        wrong = self._seal.objections(self._open, record, self._line)
+        self._open, self.sealed = None, not self._unsealed
+        return wrong
+
+
+def _meant(record: Unknown, segment: str | None) -> Footer | Unknown:
+    """A footer of this segment, when it is one in all but its kind: what one flipped bit makes of it."""
+    try:
+        meant = decode_line(_KIND.sub(b'{"kind":"footer"', record.line))
+    except ValueError:
+        return record
+    return meant if isinstance(meant, Footer) and meant.segment == segment else record
