@@ -42,6 +42,7 @@ THIRD_PARTIES = {
     "msgspec": set(OURS),
     "anthropic": {"tap", "replayer", "demo"},
     "anyio": {"tap", "replayer"},
+    "backports": {"core"},
     "httpx2": {"tap", "replayer", "modes", "testing", "recorded", "demo"},
     "duckdb": {"analytics", "recording"},
     "h11": {"testing"},
@@ -49,6 +50,8 @@ THIRD_PARTIES = {
     "click": {"cli"},
     "rich": {"cli"},
 }
+
+STANDARD = sys.stdlib_module_names | {"compression"}  # from 3.14 on
 
 # What would give core a clock, a file, a socket, a thread or a loop, and what could import those unseen.
 NOT_IN_CORE = {
@@ -58,7 +61,7 @@ NOT_IN_CORE = {
     *("subprocess", "tempfile", "threading", "time", "urllib.request"),
 }
 UNLESS = {
-    ("recorder.core.decode", "importlib"),  # brotli and zstd are optional: looked for when a body needs them
+    ("recorder.core.decode", "importlib"),  # brotli is optional: looked for when a body needs them
 }
 BUILTINS_NOT_IN_CORE = {"open", "input", "print", "__import__"}
 
@@ -98,7 +101,7 @@ def broken_rules(module: str, source: str) -> list[str]:
         if top in ("recorder", "recorder_cli"):
             target = part_of(name)
             allowed = target == part or target in OURS[part]
-        elif top in sys.stdlib_module_names:
+        elif top in STANDARD:
             refused = any(f"{name}.".startswith(f"{banned}.") for banned in NOT_IN_CORE)
             allowed = part != "core" or not refused or (module, name) in UNLESS
         else:

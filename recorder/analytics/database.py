@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files as resources
-from os import SEEK_END
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
 import duckdb
 
 from recorder.core.records import FORMAT, VERSION
+from recorder.log.files import ends_whole
 from recorder.log.reader import copy_readable
 
 _TABLES = ("arrivals", "events", "blocks", "stalls", "streams", "calls")
@@ -60,9 +60,13 @@ def connect(
 
 
 def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
-    """Fill `lines`: all files at once, or one by one if one of them has lines that DuckDB refuses."""
+    """Fill `lines`: all files at once, or one by one if one of them has lines that DuckDB refuses.
+
+    Of several files that it reads at once, DuckDB drops a torn last line without an error, now and then: files
+    that end with one are none of them.
+    """
     files = [file for file in dict.fromkeys(files) if not _is_empty(file)]
-    whole = {file: None for file in files if _ends_whole(file)}
+    whole = {file: None for file in files if ends_whole(file)}
     if whole and not _insert(connection, list(whole), _OBJECT_SIZE):
         for file in whole:
             if not _insert(connection, [file], _LARGE_OBJECT_SIZE):
@@ -78,17 +82,6 @@ def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
 
 def _is_empty(file: Path) -> bool:
     return file.is_file() and not file.stat().st_size
-
-
-def _ends_whole(file: Path) -> bool:
-    """Whether a line ends where the file does. Of several files that it reads at once, DuckDB drops a torn last
-    line without an error, now and then."""
-    try:
-        with file.open("rb") as opened:
-            opened.seek(-1, SEEK_END)
-            return opened.read() == b"\n"
-    except OSError:
-        return False
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], object_size: int) -> bool:

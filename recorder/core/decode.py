@@ -40,7 +40,7 @@ class Zlib:
 
 
 class _Foreign:
-    """br or zstd, by a package that may not be installed."""
+    """br or zstd. For br there may be no package."""
 
     def __init__(self, decompress: Callable[[bytes], bytes]) -> None:
         self._decompress = decompress
@@ -89,18 +89,19 @@ def _one(name: str) -> Decoder | None:
             module = _first("brotli", "brotlicffi")
             return module and _Foreign(_brotli(module.Decompressor()))
         case "zstd":
-            module = _first("compression.zstd", "backports.zstd")
-            return module and _Foreign(_Zstd(module.ZstdDecompressor))
+            return _Foreign(_Zstd())
         case _:
             return None
 
 
 class _Zstd:
-    """Frame after frame: a decompressor of the package ends with its frame, a body need not."""
+    """Frame after frame: a decompressor ends with its frame, a body need not."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._decompressor = make()
+    def __init__(self) -> None:
+        from .zstd import ZstdDecompressor  # few bodies need it
+
+        self._make = ZstdDecompressor
+        self._decompressor = ZstdDecompressor()
 
     def __call__(self, data: bytes) -> bytes:
         parts: list[bytes] = []
