@@ -54,8 +54,10 @@ def demo(out: Path | None, speed: float) -> Exit:
 
 def _new_directory(out: Path | None) -> Path:
     """Raises Failure for one with recordings in it: the new ones would mix with them. Raises OSError."""
+    from recorder.log.files import is_segment
+
     directory = out or Path("recorder-demo", datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
-    if next(directory.rglob("*.jsonl"), None):
+    if any(map(is_segment, directory.rglob("*"))):
         raise Failure(f"{directory}: has recordings in it already; name another directory", Exit.USAGE)
     directory.mkdir(parents=True, exist_ok=True)
     return directory

@@ -24,6 +24,8 @@ COMMANDS = {
     "sql": "Run a query over recordings as tables.",
     "play": "Print the text of a stream as it arrived, in its own time.",
     "verify": "Check that recordings are whole and say what they contain.",
+    "compact": "Compress recordings that are no longer written.",
+    "prune": "Delete recordings whose last record is older than AGE.",
 }
 """What `recorder --help` says of each: the first line of the command's own help (a test holds them equal)."""
 
@@ -33,7 +35,7 @@ Exit codes:
   1    the check failed: verify found problems
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
-       recording, written by a newer version, permission denied
+       recording, written by a newer version, permission denied, a full disk
   4    a corrupt line (--salvage reads the rest)
   5    the SQL query failed
   70   a bug of ours (--debug shows where)

@@ -16,6 +16,7 @@ from .reading import Problems, format_option, paths_argument, segments_of
 COLUMNS = (
     Column("file"),
     *(Column(name, right=True) for name in ("lines", "streams", "events")),
+    Column("sealed", spare=4),
     Column("lost", right=True, spare=1),
     Column("dropped_chunks", right=True, spare=2),
     Column("unknown", right=True, spare=3),
@@ -31,6 +32,9 @@ def verify(paths: tuple[Path, ...], output: Format) -> Exit:
 
     Reads everything, changes nothing: every line, the order of each stream's records, what they repeat of
     their payloads, the totals and the summary at each end, and that the body and its chunks come back.
+
+    A file that its writer closed is sealed: its last line says how many bytes there are, and their SHA-256, so
+    one changed bit is found. One that is not sealed is still written (live), or its writer was killed (no).
 
     Prints one row per file, and on stderr one line per problem; exits with 1 when there was one. A torn last
     line and a stream without an end (lost) are what a killed process leaves behind, and no problem.
@@ -70,6 +74,7 @@ def _row(check: FileCheck) -> Row:
         "lines": check.lines,
         "streams": check.streams,
         "events": check.events,
+        "sealed": "yes" if check.sealed else "live" if check.live else "no",
         "lost": check.lost,
         "dropped_chunks": check.gaps,
         "unknown": check.unknown,
