@@ -9,6 +9,7 @@ from recorder.core.records import Footer, Header, Record, Unknown
 from recorder.core.seal import Seal
 
 _KIND = re.compile(rb'^\{"kind":"[^"]*"')
+_TAIL = re.compile(rb'"sha256":"[0-9a-f]{64}"\}.\Z', re.DOTALL)
 
 
 class Footers:
@@ -17,6 +18,10 @@ class Footers:
     def __init__(self) -> None:
         self.sealed = False
         """The last line so far is a footer, and so was the last one before every header but the first."""
+        self.damaged = False
+        """A line that ends as footers do was no record. (One whose line end is damaged passes for a torn line.)"""
+        self._like = False
+        """The last line ends so, and no record came of it yet."""
         self._open: str | None = None
         """The segment whose footer has not come yet."""
         self._unsealed = False
@@ -27,10 +32,13 @@ class Footers:
     def observe(self, data: bytes) -> None:
         self._seal.add(self._line)
         self._line = data
+        self.damaged = self.damaged or self._like
+        self._like = _TAIL.search(data[-80:]) is not None
         self.sealed = self.sealed and not data
 
     def take(self, record: Record | Unknown) -> list[str]:
         """What is wrong with the record where it stands."""
+        self._like = False
         if isinstance(record, Header):
             self._unsealed = self._unsealed or self._open is not None
             self._open, self._seal = record.segment, Seal()

@@ -2,10 +2,10 @@
 
 Used by the writer's thread alone. What the disk does not take stays here, to be offered again.
 
-A directory gets a new segment when the next lines would make this one larger than `rotate_bytes`, or when it
-is older than `rotate_s`. A whole, sealed segment can be compressed, copied and deleted, one that is being
-written cannot: by size, so that one piece stays small enough to handle; by age, so that old records can be
-deleted from under a process that lives for months and writes little.
+A directory gets a new segment when this one has `rotate_bytes`, or is `rotate_s` old. A whole, sealed segment
+can be compressed, copied and deleted, one that is being written cannot: by size, so that one piece stays small
+enough to handle; by age, so that old records can be deleted from under a process that lives for months and
+writes little. It is looked at when something was written: what is idle stays as it is.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ class Sink:
         the rest, are left."""
         self._lines += lines
         self._look_after_segment()
-        if self._is_full():
-            self._seal()
         if self._segment is None:
+            if not self._lines:
+                return
             self._segment = self._open()
         view = memoryview(self._lines)
         while self._taken < len(view):
@@ -107,6 +107,8 @@ class Sink:
             self._segment.sync()
             self._unsynced = False
         self._lines, self._taken = b"", 0
+        if self._is_full():
+            self._seal()
 
     def close(self) -> None:
         """Seal the segment, if it holds all that it should. Raises OSError when that fails."""
@@ -147,13 +149,13 @@ class Sink:
         return self.path.suffix == SUFFIX
 
     def _is_full(self) -> bool:
-        """Whether the lines go into a new segment. Half a line is never parted from its other half."""
+        """Whether the next lines go into a new segment."""
         segment, limits = self._segment, self._limits
-        if segment is None or self._appends or self._taken:
+        if segment is None or self._appends:
             return False
-        if limits.rotate_bytes is not None and segment.seal.bytes + len(self._lines) > limits.rotate_bytes:
-            return segment.seal.lines > 1
-        return limits.rotate_s is not None and self._clock() - segment.header.mono > limits.rotate_s * 1e9
+        if limits.rotate_bytes is not None and segment.seal.bytes >= limits.rotate_bytes:
+            return True
+        return limits.rotate_s is not None and self._clock() - segment.header.mono >= limits.rotate_s * 1e9
 
     def _look_after_segment(self) -> None:
         """Once a second: a file that was removed, or moved away, would take records and show them to nobody."""

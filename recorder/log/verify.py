@@ -86,19 +86,23 @@ class _Streams:
     def __init__(self) -> None:
         self.open: dict[str, _Stream] = {}
         self._ended: set[str] = set()
-        self._segments: set[str] = set()
+        self._rooted: set[str] = set()
+        """Segments that are here with all before them."""
+        self._uprooted: set[str] = set()
         self._beheaded = False
-        """The segment before this one is not here, and what began there cannot be checked."""
+        """Something before this segment is not here: streams that began there cannot be checked."""
 
     def header(self, header: Header) -> str | None:
         """What is to be said of a segment that starts."""
-        self._segments.add(header.segment)
-        self._beheaded = header.previous is not None and header.previous not in self._segments
-        if not self._beheaded:
+        previous = header.previous
+        self._beheaded = previous is not None and previous not in self._rooted
+        if previous is None or not self._beheaded:
+            self._rooted.add(header.segment)
             return None
-        return (
-            f"segment {header.previous}, which it goes on from, is not here: streams that began there are left out"
-        )
+        known = previous in self._uprooted
+        self._uprooted.add(header.segment)
+        said = f"segment {previous}, which it goes on from, is not here: streams that began there are left out"
+        return None if known else said
 
     def take(self, record: StreamRecord, check: FileCheck) -> list[str]:
         """What is wrong with `record`, the next one of its stream."""
@@ -140,6 +144,8 @@ def _read_file(check: FileCheck, streams: _Streams) -> None:
             check.gaps += record.chunks if isinstance(record, Gap) else 0
             wrong += [f"stream {record.stream}: {reason}" for reason in streams.take(record, check)]
         check.problems += [Problem(path, number, reason, "contradiction") for reason in wrong]
+    if footers.damaged:
+        check.problems.append(Problem(path, None, "a footer that is no record", "contradiction"))
     check.sealed = footers.sealed
     with suppress(OSError):
         check.live = not check.sealed and is_live(path)

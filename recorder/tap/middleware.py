@@ -68,8 +68,8 @@ class Tap(Middleware):
 
     One tap serves any number of clients, sync and async, in any number of threads and tasks, and goes on in
     the child of a fork, in a segment of its own. A `path` that ends in `.jsonl` is a file to append to; any
-    other is a directory, to which each process adds its own segments: a new one when the last would grow past
-    `rotate_bytes` or is older than `rotate_s` seconds (None: never). A stream may go on in the next one.
+    other is a directory, to which each process adds its own segments: a new one when the last has
+    `rotate_bytes` or is `rotate_s` seconds old (None: never). A stream may go on in the next one.
 
     `tags` are written with every call. `queue_bytes` bounds what waits for a slow disk; past it records are
     dropped and counted (`stats()`), never waited for. What is written survives the end of the process; with

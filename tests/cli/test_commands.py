@@ -333,7 +333,7 @@ def test_verify_counts_and_finds_nothing(path: Path) -> None:
 
     assert (result.exit_code, result.stderr) == (0, "")
     assert rows(result.stdout) == [
-        {"file": str(path), "lines": "97", "streams": "11", "events": "62", "lost": "1", "dropped_chunks": "0", "unknown": "0", "problems": "0"}
+        {"file": str(path), "lines": "97", "streams": "11", "events": "62", "sealed": "no", "lost": "1", "dropped_chunks": "0", "unknown": "0", "problems": "0"}
     ]  # fmt: skip
 
 
