@@ -8,8 +8,9 @@ from recorder.core.lines import decode_line
 from recorder.core.records import Footer, Header, Record, Unknown
 from recorder.core.seal import Seal
 
+_HEAD = b'{"kind":"footer"'
 _KIND = re.compile(rb'^\{"kind":"[^"]*"')
-_TAIL = re.compile(rb'"sha256":"[0-9a-f]{64}"\}.\Z', re.DOTALL)
+_TAIL = re.compile(rb'"sha256":"[0-9a-f]{64}')
 
 
 class Footers:
@@ -19,9 +20,9 @@ class Footers:
         self.sealed = False
         """The last line so far is a footer, and so was the last one before every header but the first."""
         self.damaged = False
-        """A line that ends as footers do was no record. (One whose line end is damaged passes for a torn line.)"""
+        """A line that looks like a footer was no record. (Before a header it would pass for a torn line.)"""
         self._like = False
-        """The last line ends so, and no record came of it yet."""
+        """The last line looks so, and no record came of it yet."""
         self._open: str | None = None
         """The segment whose footer has not come yet."""
         self._unsealed = False
@@ -33,7 +34,7 @@ class Footers:
         self._seal.add(self._line)
         self._line = data
         self.damaged = self.damaged or self._like
-        self._like = _TAIL.search(data[-80:]) is not None
+        self._like = _looks_like_footer(data)
         self.sealed = self.sealed and not data
 
     def take(self, record: Record | Unknown) -> list[str]:
@@ -55,10 +56,15 @@ class Footers:
         return wrong
 
 
+def _looks_like_footer(line: bytes) -> bool:
+    """One changed bit spoils its end or its beginning, not both; one that was cut has no end."""
+    return _TAIL.search(line[-80:]) is not None or (line.startswith(_HEAD) and line[-3:-1] == b'"}')
+
+
 def _meant(record: Unknown, segment: str | None) -> Footer | Unknown:
     """A footer of this segment, when it is one in all but its kind: what one flipped bit makes of it."""
     try:
-        meant = decode_line(_KIND.sub(b'{"kind":"footer"', record.line))
+        meant = decode_line(_KIND.sub(_HEAD, record.line))
     except ValueError:
         return record
     return meant if isinstance(meant, Footer) and meant.segment == segment else record
