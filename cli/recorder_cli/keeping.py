@@ -19,7 +19,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def seconds_of(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     """An option's value, a number and its unit: `30d`."""
-    found = re.fullmatch(r"(\d{1,9})([smhd])", value)
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", value)
     if found is None:
         raise click.BadParameter(f"{value!r} is no duration; 30d, 12h, 90m and 45s are")
     return float(int(found[1]) * _UNITS_S[found[2]])
