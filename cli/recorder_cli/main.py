@@ -21,6 +21,7 @@ COMMANDS = {
     "ls": "List the streams of recordings.",
     "show": "Show one stream: request, response, every event with its time, metrics.",
     "stats": "Latency and outcomes, overall and by model.",
+    "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
     "play": "Print the text of a stream as it arrived, in its own time.",
     "verify": "Check that recordings are whole and say what they contain.",

@@ -27,14 +27,14 @@ def _time_of_day(sent: str) -> str:
     return f"{sent[11:19]}Z"
 
 
-def _undated(model: str | None) -> str:
+def undated(model: str | None) -> str:
     return _DATE.sub("", plain(model))
 
 
 COLUMNS = (
     Column("stream", narrow=_short_id),
     Column("sent", _to_the_second, spare=2, narrow=_time_of_day),
-    Column("model", spare=1, narrow=_undated),
+    Column("model", spare=1, narrow=undated),
     Column("outcome"),
     Column("status", right=True, spare=3),
     Column("ttft_s", seconds, right=True),

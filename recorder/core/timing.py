@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from msgspec import Struct
 
 from .arrivals import Block, Pause, Stream
-from .records import End, Event, Gap, Response, StreamRecord
+from .records import End, Event, Gap, Response, StreamRecord, Summary
 
 STALL_S = 2.0
 LONG_STALL_S = 30.0
@@ -136,15 +136,16 @@ class Stall(Struct, kw_only=True, frozen=True):
 def timing(records: Iterable[StreamRecord]) -> Timing:
     """The metrics of one stream. `records`: all of one `stream`, by `seq`."""
     stream = Stream(records)
-    outcome = _outcome(stream)
+    error_event = any(event.event == "error" for event in stream.events)
+    outcome = outcome_of(stream.response, stream.end, error_event=error_event)
     return Timing(
         **_milestones(stream),
         **_rates(stream),
         **_pauses(stream),
         **_counts(stream),
-        **_usage(stream.end),
+        **usage_of(stream.end.summary if stream.end else None),
         outcome=outcome,
-        error_type=_error_type(outcome, stream),
+        error_type=error_type_of(outcome, stream.response, stream.end),
     )
 
 
@@ -180,7 +181,7 @@ def _rates(stream: Stream) -> dict[str, Any]:
     ats = [event.at for event in stream.outputs]
     stream_s = _s(ats[-1] - ats[0] if ats else None)
     chars = sum(event.chars or 0 for event in stream.outputs)
-    tokens: int | None = _usage(stream.end)["output_tokens"]
+    tokens: int | None = usage_of(stream.end.summary if stream.end else None)["output_tokens"]
     counted = tokens if tokens is not None and tokens > 1 else None
     return {
         "stream_s": stream_s,
@@ -226,8 +227,9 @@ def _counts(stream: Stream) -> dict[str, Any]:
     }
 
 
-def _usage(end: End | None) -> dict[str, Any]:
-    usage = end.summary.usage if end and end.summary and end.summary.usage else {}
+def usage_of(summary: Summary | None) -> dict[str, Any]:
+    """The fields of Timing that count tokens."""
+    usage = summary.usage if summary and summary.usage else {}
     details = usage.get("output_tokens_details")
     output = _tokens(usage, "output_tokens")
     return {
@@ -245,13 +247,13 @@ def _tokens(usage: object, name: str) -> int | None:
     return value if type(value) is int and -(2**63) <= value < 2**63 else None
 
 
-def _outcome(stream: Stream) -> Outcome:
-    end, response = stream.end, stream.response
+def outcome_of(response: Response | None, end: End | None, *, error_event: bool) -> Outcome:
+    """How a stream ended. `error_event`: an event named `error` came."""
     if end is None:
         return "lost"
     if response and response.status >= 400:
         return "http_error"
-    if any(event.event == "error" for event in stream.events) or (end.summary and end.summary.error):
+    if error_event or (end.summary and end.summary.error):
         return "error_event"
     if end.complete:
         return "complete"
@@ -262,12 +264,12 @@ def _outcome(stream: Stream) -> Outcome:
     return "closed" if end.end == "closed" else "truncated"
 
 
-def _error_type(outcome: Outcome, stream: Stream) -> str | None:
-    end = stream.end
+def error_type_of(outcome: Outcome, response: Response | None, end: End | None) -> str | None:
+    """`error_type` of a stream that ended so."""
     if end and end.summary and end.summary.error:
         return end.summary.error.type
-    if outcome == "http_error" and stream.response:
-        return str(stream.response.status)
+    if outcome == "http_error" and response:
+        return str(response.status)
     if end is None or end.error is None:
         return None
     if "Timeout" in end.error.type:
