@@ -135,7 +135,7 @@ COLUMNS = (
     Column("output_chars", right=True),
     Column("output_tokens", right=True),
 )
-_WIDTHS = (16, 24, 25, 14, 6, 16, 7, 10, 6, 7, 12, 13)
+_WIDTHS = (16, 24, 26, 14, 6, 16, 7, 10, 6, 7, 12, 13)
 
 
 def _print_plain(rows: Iterator[Row]) -> None:

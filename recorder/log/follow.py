@@ -24,6 +24,7 @@ from .reader import MAX_LINE, Problem, RecordingError, Report, find_segments, re
 COMPRESSED = ".zst"
 """At the end of the name of a segment that was compressed when it was done: no line will be added to it."""
 _BLOCK = 1 << 18
+_HEADER = 1 << 16
 _HELD = 0 if os.name == "nt" else 64
 """Windows lets nobody remove a file that is open."""
 _LOOK_S = 0.5
@@ -268,7 +269,7 @@ class _File:
         try:
             start = _line_start(file, max(0, self.stat.st_size - back))
             file.seek(0)
-            self._header = file.readline(_BLOCK) if start else b""
+            self._header = file.readline(_HEADER) if start else b""
             self._offset = start
         finally:
             self.close()

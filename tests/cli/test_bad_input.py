@@ -6,8 +6,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import pytest
 
 from recorder.log.reader import find_segments
 from tests.cli import recordings
-from tests.cli.command import COMMANDS, contents, recorder
+from tests.cli.command import COMMANDS, contents, permissions_apply, recorder
 
 MIB = 1 << 20
 GOOD = recordings.lines(recordings.text())
@@ -185,19 +184,6 @@ def test_a_file_that_vanishes(tmp_path: Path, command: str, monkeypatch: pytest.
 
     assert (result.exit_code, len(errors(result.stderr))) == (3, 1)
     assert f"{path}: no such file or directory" in result.stderr
-
-
-@contextmanager
-def permissions_apply() -> Iterator[None]:
-    """Root may do everything: be nobody for a while."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has other permissions")
