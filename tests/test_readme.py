@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from recorder.testing import Reply, Upstream, message_events
+from tests.cli.command import heed_interrupts
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -39,7 +41,7 @@ def test_there_are_snippets_and_commands() -> None:
     assert len(COMMANDS) >= 9
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if "demo" not in command])
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.split()[1] not in ("demo", "tail")])
 def test_a_command_of_the_readme_runs(directory: Path, command: str) -> None:
     program, *arguments = shlex.split(command)
     executable = Path(sys.executable).with_name(program)
@@ -48,6 +50,23 @@ def test_a_command_of_the_readme_runs(directory: Path, command: str) -> None:
 
     assert (done.returncode, done.stderr.count("error:")) == (0, 0), done.stderr
     assert done.stdout.strip()
+
+
+def test_the_command_of_the_readme_that_does_not_end_goes_on_until_it_is_interrupted(directory: Path) -> None:
+    [command] = [command for command in COMMANDS if "tail" in command]
+    program, *arguments = shlex.split(command)
+    with subprocess.Popen(
+        [Path(sys.executable).with_name(program), *arguments],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().split()[:2] == [b"stream", b"sent"]
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == (b"", b"\n")
+    assert process.returncode == 130
 
 
 def test_the_no_match_of_the_readme_is_what_one_sees(directory: Path) -> None:

@@ -55,6 +55,7 @@ def tail(paths: tuple[Path, ...], everything: bool, output: Format) -> None:
     """
     live = Live(paths, everything=everything, report=warn)
     try:
+        live.begin()
         if output == "table" and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
             from .tail_screen import watch
 

@@ -92,7 +92,7 @@ _NARROW = (
     _Cell("last_s", 7, right=True),
     _Cell("stall_s", 8, right=True),
 )
-_SPARE = ("sent", "last_s", "model", "output", "ttft_s", "stream")
+_SPARE = ("sent", "last_s", "model", "output", "ttft_s", "stream", "stall_s")
 """What is left out of a terminal that is narrower than all of these, one by one."""
 _LONG_STATE = 9
 """Columns that `waiting for first token` takes more than `no token yet`."""

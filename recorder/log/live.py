@@ -76,13 +76,19 @@ class Live:
         """How many files are followed now."""
         return self._follower.files
 
+    def begin(self) -> None:
+        """Note what is there, so that all that comes is told. Without it the first `poll` does so."""
+        if not self._telling:
+            for _ in self.poll():
+                pass
+
     def poll(self) -> Iterator[Progress]:
         """Read what is new; gives each stream that ended, or was lost (it has no `end`), once. Take all."""
         gone = self._gone()  # before reading: what they wrote is then there
         for path, record in self._follower.poll():
             if isinstance(record, Header):
                 self._pids[path] = record.pid
-                self._gone([record.pid])
+                gone |= self._gone([record.pid]) - self._seen
             elif record.stream not in self._ended:
                 stream = self._take(record)
                 self._writers[stream.id] = self._pids.get(path)
