@@ -13,6 +13,7 @@ from recorder.core.attempt import Attempt
 from recorder.core.lines import encode_line
 from recorder.core.records import FORMAT, VERSION, Event, Header, Record
 from recorder.core.redact import Secrets
+from recorder.log import reader
 from recorder.log.reader import Problem, copy_readable, find_segments, read_records
 
 HEADER = Header(format=FORMAT, v=VERSION, segment="seg", wall=1, mono=2, recorder="0")
@@ -52,6 +53,18 @@ def test_a_file_cut_at_any_byte_reads_to_its_last_whole_line(path: Path) -> None
         assert len(events) == sum(b'"kind":"event"' in line for line in kept)
         torn = not whole[:size].endswith(b"\n")
         assert [("torn last line" in problem.reason) for problem in recording.problems] == [True] * torn
+
+
+def test_the_rest_of_a_torn_line_that_comes_meanwhile_is_no_line(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    with path.open("rb") as file:
+        lines = reader._lines(file)
+        seen = [next(lines) for _ in range(whole.count(b"\n"))]
+        path.write_bytes(whole + whole)
+
+        assert [*lines] == []
+    assert [number for number, line in seen if isinstance(line, reader._Bad)] == [len(seen)]
 
 
 def test_one_flipped_bit_at_any_byte_is_never_a_crash(path: Path) -> None:
