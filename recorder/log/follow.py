@@ -19,10 +19,10 @@ import msgspec
 from recorder.core.lines import decode_line
 from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
 
-from .reader import MAX_LINE, Problem, RecordingError, Report, find_segments, read_records
+from .reader import MAX_LINE, SUFFIX, Problem, RecordingError, Report, find_segments, read_records
 
-COMPRESSED = ".zst"
-"""At the end of the name of a segment that was compressed when it was done: no line will be added to it."""
+_COMPRESSED = ".zst"
+"""Behind the name of a segment that was compressed when it was done: no line will be added to it."""
 _BLOCK = 1 << 18
 _HEADER = 1 << 16
 _HELD = 0 if os.name == "nt" else 64
@@ -115,9 +115,9 @@ class Follower:
                 stat = path.stat()
             except OSError:
                 continue  # gone since it was found
-            if path.name.endswith(COMPRESSED):
+            if path.name.endswith(SUFFIX + _COMPRESSED):
                 compressed.append(path)
-            else:
+            elif path.suffix != _COMPRESSED:  # and no half of one
                 there.setdefault((stat.st_dev, stat.st_ino), (path, stat))
         self._part_with_what_is_gone(there)
         self._begin({key: one for key, one in there.items() if key not in self._files}, first=first)
