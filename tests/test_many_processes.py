@@ -197,6 +197,7 @@ def test_many_processes_write_one_directory_that_others_read(tmp_path: Path) -> 
 
     reader.look()
     events = sum(len(events_of(asked)) for asked in expected)
+    del reader.kinds["footer"]  # how many there are is not the question here
     assert reader.kinds == {
         "header": PROCESSES, "request": len(expected), "response": len(expected), "event": events, "end": len(expected),
     }  # fmt: skip

@@ -296,7 +296,8 @@ def test_unknown_kinds_and_lines_that_are_no_records_are_skipped(tmp_path: Path,
     path = recordings.write(tmp_path / "a.jsonl", ONE)
     one = watching(path)
     one.poll()
-    append(path, torn=b'{"kind":"footer","streams":1}\n{"kind":"novel","stream":"01"}\n')
+    append(path, torn=b'{"kind":"novel","stream":"01"}\n')
+    append(path, torn=b'{"kind":"footer","segment":"9f2c","lines":1,"bytes":2,"stats":{},"sha256":"9f"}\n')
     append(path, *TWO)
     assert one.poll() == TWO
     assert one.problems == []
