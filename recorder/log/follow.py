@@ -83,17 +83,16 @@ class Follower:
     def poll(self) -> Iterator[Followed]:
         """The records that are new since the call before, older files first; each is given once, so take all."""
         compressed = self._look() if self._is_time_to_look() else []
+        grown = [file for file in self._files.values() if file.has_grown()]
+        left = [file for file in self._left if file.is_open]
+        # By age, because a stream may go on in the next segment of its process.
+        news = [(file.stat.st_mtime_ns, file.path, self._new(file)) for file in (*left, *grown)]
+        news += [(stat.st_mtime_ns, path, self._whole(path)) for path, stat in compressed]
+        for _, _, records in sorted(news, key=lambda one: one[:2]):
+            yield from records
         for file in self._left:
-            if file.is_open:
-                yield from self._new(file)
             self._let_go(file)
         self._left.clear()
-        grown = [file for file in self._files.values() if file.has_grown()]
-        for file in sorted(grown, key=lambda file: (file.stat.st_mtime_ns, file.path)):
-            yield from self._new(file)
-            self._hold(file)
-        for path in compressed:
-            yield from self._whole(path)
 
     def close(self) -> None:
         """Let go of all files."""
@@ -105,25 +104,25 @@ class Follower:
             return True
         return not all(file.is_in_place() for file in self._files.values())
 
-    def _look(self) -> list[Path]:
+    def _look(self) -> list[tuple[Path, os.stat_result]]:
         """Find out which files there are; returns compressed ones that were never followed."""
         first, self._looked = self._looked is None, self._clock()
         there: dict[_Identity, tuple[Path, os.stat_result]] = {}
-        compressed: list[Path] = []
+        compressed: list[tuple[Path, os.stat_result]] = []
         for path in self._found():
             try:
                 stat = path.stat()
             except OSError:
                 continue  # gone since it was found
             if path.name.endswith(SUFFIX + _COMPRESSED):
-                compressed.append(path)
+                compressed.append((path, stat))
             elif path.suffix != _COMPRESSED:  # and no half of one
                 there.setdefault((stat.st_dev, stat.st_ino), (path, stat))
         self._part_with_what_is_gone(there)
         self._begin({key: one for key, one in there.items() if key not in self._files}, first=first)
         self._names.update(path for path, _ in there.values())
-        unread = [path for path in compressed if path.with_suffix("") not in self._names]
-        self._names.update(path.with_suffix("") for path in unread)
+        unread = [one for one in compressed if one[0].with_suffix("") not in self._names]
+        self._names.update(path.with_suffix("") for path, _ in unread)
         return [] if first and self._back is not None else unread
 
     def _found(self) -> Iterator[Path]:
@@ -167,6 +166,7 @@ class Follower:
             pass  # the next look finds out where it went
         except OSError as error:
             self._tell(file.path, _plainly(error))
+        self._hold(file)
 
     def _record(self, file: _File, line: bytes) -> object:
         """The record of a line, if it is one. Sets `file.ignored` where no record can be hoped for."""
