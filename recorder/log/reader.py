@@ -115,6 +115,8 @@ def _lines(file: BinaryIO, observe: Observe | None) -> Iterator[_Line]:
                 yield number, _record(line)
             elif len(line) < MAX_LINE:
                 yield number, _Bad(f"torn last line ({len(line)} bytes without an end)", "torn")
+                if observe is not None:
+                    observe(b"")
                 return  # what a writer adds to it meanwhile is the rest of a line, and no line
             else:
                 while (rest := readline(1 << 20)) and not rest.endswith(b"\n"):
