@@ -95,6 +95,7 @@ def test_a_file_of_several_frames_is_one_file(tmp_path: Path) -> None:
     assert recorder.open(tmp_path).sql("SELECT count(*) FROM streams").fetchall() == [(2,)]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "large.jsonl.zst"
     block = lines(*(record for n in range(100) for record in stream(f"s{n}", 20)))
@@ -177,6 +178,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_loses_nothing_and_leaves_nothing_twice(tmp_path: Path) -> None:
     codes: set[int] = set()
     seen: set[tuple[str, ...]] = set()

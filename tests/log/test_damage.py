@@ -164,6 +164,7 @@ def test_damage_far_into_a_compressed_file_leaves_what_stands_before(tmp_path: P
 SAMPLE = 97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst"])
 def test_tables_of_what_is_damaged_say_what_they_leave_out(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -70,6 +70,7 @@ def test_a_tap_that_recorded_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "sealed"),
     [("pass", True), ("sys.exit(3)", True), ("1 / 0", True), ("tap.flush(); os._exit(0)", False)],
@@ -85,6 +86,7 @@ def test_an_interpreter_that_exits_seals_it_and_one_that_is_stopped_does_not(
     assert (check.sealed, check.live, check.events) == (sealed, False, 5)
 
 
+@pytest.mark.slow
 def test_it_is_live_while_its_process_is_and_no_longer(tmp_path: Path) -> None:
     program = (
         "import sys, recorder\nfrom tests.tap.test_faults import read\ntap = recorder.Tap(sys.argv[1])\n"
@@ -314,6 +316,7 @@ size = os.stat(segment).st_size
 needs_limits = pytest.mark.skipif(sys.platform == "win32", reason="no limits on this platform")
 
 
+@pytest.mark.slow
 @needs_limits
 def test_a_disk_without_room_for_the_footer_leaves_whole_lines(tmp_path: Path) -> None:
     done = python(LIMITED + "limit(size + 40)\ntap.close()\nassert tap.stats().errors == 1", tmp_path)
@@ -323,6 +326,7 @@ def test_a_disk_without_room_for_the_footer_leaves_whole_lines(tmp_path: Path) -
     assert (check.sealed, check.events, check.warnings) == (False, 5, [])
 
 
+@pytest.mark.slow
 @needs_limits
 def test_a_line_half_written_to_a_file_that_was_removed_is_whole_in_the_next(tmp_path: Path) -> None:
     program = """
@@ -343,6 +347,7 @@ tap.close()
     assert (check.sealed, check.events) == (True, 3)
 
 
+@pytest.mark.slow
 @needs_limits
 def test_records_that_were_lost_leave_it_not_sealed(tmp_path: Path) -> None:
     done = python(LIMITED + "limit(size + 1000)\nread(tap, 50)\ntap.close()", tmp_path)
