@@ -119,11 +119,14 @@ class Sink:
             self.abandon()
 
     def _seal(self) -> None:
-        if self._segment is not None:
-            self._segment.end(msgspec.to_builtins(self._stats))
+        if self._segment is None:
+            return
+        self._segment.end(msgspec.to_builtins(self._stats))
+        try:
             if self._durability == "fsync":
                 self._segment.sync()
-            self.abandon()
+        finally:
+            self.abandon()  # whatever happens: one segment has one footer
 
     def abandon(self) -> None:
         """Let go of the segment without sealing it: it is gone, or another process's. Raises OSError."""

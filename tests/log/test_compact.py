@@ -134,6 +134,19 @@ def test_a_live_segment_is_left_alone(tmp_path: Path) -> None:
     assert [len(stream.events) for stream in recorder.open(tmp_path).streams()] == [5]
 
 
+def test_without_locks_what_is_not_sealed_counts_as_live(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.log.lock.fcntl", None)
+    torn = path.with_name("b.jsonl")
+    for content in (lines(HEADER), ONE + b'{"kind"', ONE + lines(HEADER)):
+        torn.write_bytes(content)
+        assert is_live(torn)
+        assert compact(torn).live
+
+    assert not is_live(path)
+    assert not compact(path).live
+    assert names(path.parent) == ["a.jsonl.zst", "b.jsonl"]
+
+
 def test_a_writer_that_comes_meanwhile_waits_and_then_has_its_own_file(tmp_path: Path) -> None:
     path = tmp_path / "one.jsonl"
     with recorder.Tap(path) as tap:
