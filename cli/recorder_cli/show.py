@@ -40,8 +40,10 @@ def show(path: Path, stream: str | None, part: Part | None, full: bool, salvage:
     STREAM is an id or the beginning of one; it may be left out where there is only one.
 
     at_s counts from the send; wait_ms is how long the read blocked that delivered the event; gap_ms is the
-    time since the row before, empty where both came in one chunk. The other formats are: json, everything;
-    jsonl and csv, the events. On a terminal control characters in recorded text are shown escaped.
+    time since the row before, empty where both came in one chunk. Where censored_ms has a number the bytes were
+    there before the application asked for them, and came up to so much earlier than at_s. The other formats
+    are: json, everything; jsonl and csv, the events. On a terminal control characters in recorded text are shown
+    escaped.
 
     \b
     recorder show recordings/ 7c2f

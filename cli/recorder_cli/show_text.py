@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import click
 import msgspec
+from msgspec.structs import asdict
 
-from recorder.core.records import End
+from recorder.core.records import End, Response
 from recorder.core.timing import Timing
 from recorder.log.streams import Stream
 
@@ -51,7 +52,7 @@ def _print_events(stream: Stream, *, full: bool, room: int) -> None:
     rows = list(timeline(stream))
     shorter = not full and len(rows) > _EVENTS + 5
     _print("body", ["nothing came"] if not rows else [])
-    table = columns(abbreviated(1 << 30 if full else max(20, room - 62)))
+    table = columns(abbreviated(1 << 30 if full else max(20, room - 75)))
     if rows:
         print_rows(rows[: _EVENTS // 2] if shorter else rows, table, quiet=True)
     if shorter:
@@ -115,9 +116,21 @@ def _response(stream: Stream) -> Iterator[str]:
         return
     http = f" {response.http}" if response.http else ""
     yield f"{response.status}{http} after {seconds(response.at / 1e9)} s"
+    yield from _connection(response)
+    yield from ["read ahead of the application: times are of the tap's own reads"] if response.arrival else []
     yield from [f"from {response.url}"] if response.url else []
     yield from (f"{name}: {value}" for name, value in response.headers.items())
     yield from [f"body still encoded: {response.encoded}"] if response.encoded else []
+
+
+def _connection(told: Response | End) -> Iterator[str]:
+    """How long each phase took, and when the request was sent whole."""
+    if told.phases is None:
+        return
+    words = [] if told.reused is None else ["connection reused" if told.reused else "new connection"]
+    spans = asdict(told.phases).items()
+    words += [f"{name} {(span[1] - span[0]) / 1e6:.1f} ms" for name, span in spans if span]
+    yield ", ".join(words)
 
 
 def _end(end: End | None) -> Iterator[str]:
@@ -126,6 +139,7 @@ def _end(end: End | None) -> Iterator[str]:
         return
     complete = "complete" if end.complete else "not complete"
     yield f"{end.end}, {complete}, after {seconds(end.at / 1e9)} s"
+    yield from _connection(end)
     yield f"{count(end.events, 'event')}, {count(end.chunks, 'chunk')}, {count(end.bytes, 'byte')}"
     if end.error:
         yield f"error {end.error.type}: {end.error.message}"

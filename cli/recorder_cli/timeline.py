@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from recorder.core import wire
+from recorder.core.arrivals import Stream as Arrivals
 from recorder.core.payload import lenient
 from recorder.core.records import Bytes, Event, Gap
 from recorder.log.streams import Stream
@@ -26,6 +27,7 @@ def columns(text: Callable[[str], str]) -> tuple[Column, ...]:
         Column("at_s", _fixed(4), right=True),
         Column("wait_ms", _fixed(1), right=True, spare=1),
         Column("gap_ms", _fixed(1), right=True),
+        Column("censored_ms", _fixed(1), right=True, spare=1),
         Column("chunk", right=True, spare=4),
         Column("event"),
         Column("block", right=True, spare=2),
@@ -40,8 +42,10 @@ def abbreviated(limit: int) -> Callable[[str], str]:
 
 
 def timeline(stream: Stream) -> Iterator[Row]:
-    """A row for each record of the body. `gap_ms` is None for what came in one chunk with the row before."""
+    """A row for each record of the body. `gap_ms` is None for what came in one chunk with the row before,
+    `censored_ms` for what came at `at_s`: another came up to so much earlier."""
     before: tuple[int, int] | None = None
+    earliest = {one.record.seq: one.earliest for one in Arrivals(stream.records).arrivals if one.whole}
     for record in stream.records:
         if isinstance(record, Gap):
             lost = f"{record.chunks} chunks, {record.bytes} bytes were not recorded: {record.reason}"
@@ -53,13 +57,14 @@ def timeline(stream: Stream) -> Iterator[Row]:
             shown = {
                 "wait_ms": record.wait / 1e6,
                 "gap_ms": None if gap is None else gap / 1e6,
+                "censored_ms": (record.at - earliest[record.seq]) / 1e6 or None,
                 "chunk": record.chunk,
             }
             yield _row(record.seq, record.at, **shown, **_content(record))
 
 
 def _row(seq: int, at: int, **fields: Any) -> Row:
-    names = ("wait_ms", "gap_ms", "chunk", "event", "block", "delta", "chars", "text")
+    names = ("wait_ms", "gap_ms", "censored_ms", "chunk", "event", "block", "delta", "chars", "text")
     return {"seq": seq, "at_s": at / 1e9, **{name: fields.get(name) for name in names}}
 
 

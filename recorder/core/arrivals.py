@@ -7,6 +7,10 @@
     pause      from one moment of progress to the next: headers, each output, the end
     gap        a pause between two outputs of one block that came in different chunks
     hold       from an arrival to the read that brings the next: the application's time, not the server's
+    censored   the read that brought it hardly blocked (`CENSORED_NS`): the bytes were there before they were asked
+               for. They came at some time since the last arrival whose read did block (or the headers): no later
+               one will do, because one read of the socket may take in several chunks. Where that is less than
+               `CENSORED_NS` ago the arrival is as good as known
 
 Where records were dropped nothing is known: no pause, hold or silence is counted that touches a `gap` record.
 """
@@ -20,6 +24,8 @@ from msgspec import Struct
 
 from .records import Bytes, End, Event, Gap, Request, Response, StreamRecord
 
+CENSORED_NS = 500_000
+"""A read that takes less has not waited for anybody."""
 Moment = Response | Event | Bytes | Gap | End
 _HEADERS, _DROPPED = -1, -2
 """Chunk ordinals of what is no chunk. The end takes the ordinal that the next chunk would have had."""
@@ -40,6 +46,13 @@ class Arrival(Struct, frozen=True):
     """Since the arrival before, or the send. None: not known."""
     hold: int | None
     """None: not known, or not fresh."""
+    earliest: int
+    """It came at this time or later, and no later than `at`. Equal to `at` unless it is censored."""
+
+    @property
+    def censored(self) -> bool:
+        """The application came for it late: when it arrived is only known to lie from `earliest` to `at`."""
+        return self.earliest < self.at
 
     @property
     def is_body(self) -> bool:
@@ -100,12 +113,18 @@ def is_output(record: Moment) -> bool:
 
 def _arrivals(records: Iterable[StreamRecord]) -> Iterator[Arrival]:
     before: Arrival | None = None
+    blocked: int | None = None
     for record, at, wait, chunk, whole in _moments(records):
         known = not isinstance(record, Gap) and not (before and isinstance(before.record, Gap))
         fresh = before is None or before.chunk != chunk
         silence = max(0, at - (before.at if before else 0)) if known else None
         hold = max(0, at - wait - before.at) if known and before and fresh else None
-        before = Arrival(record, at, wait, chunk, whole, fresh, silence, hold)
+        earliest = at
+        if isinstance(record, Response) or wait >= CENSORED_NS:
+            blocked = at
+        elif blocked is not None and at - blocked >= CENSORED_NS and not isinstance(record, Gap):
+            earliest = blocked
+        before = Arrival(record, at, wait, chunk, whole, fresh, silence, hold, earliest)
         yield before
 
 

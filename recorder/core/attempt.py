@@ -25,7 +25,20 @@ from msgspec.structs import replace
 
 from .decode import Decoder, Identity, Undecodable, decoder_for
 from .payload import USUAL_TYPES, is_strict, match_usual_delta, read, usual_chars
-from .records import NO_DATA, Bytes, End, ErrorInfo, Event, Gap, How, Request, Response, Split, StreamRecord
+from .records import (
+    NO_DATA,
+    Bytes,
+    End,
+    ErrorInfo,
+    Event,
+    Gap,
+    How,
+    Phases,
+    Request,
+    Response,
+    Split,
+    StreamRecord,
+)
 from .redact import Secrets, request_headers, response_headers
 from .sse import Block, SSEParser
 from .summary import Summarizer
@@ -106,6 +119,8 @@ class Attempt:
         url: str | None = None,
         http: str | None = None,
         decoded: bool = False,
+        phases: Phases | None = None,
+        reused: bool | None = None,
     ) -> Response:
         """Status and headers. `decoded`: the chunks come without their content-encoding."""
         pairs = list(headers)
@@ -131,6 +146,8 @@ class Attempt:
             url=url and clean(url),
             http=http,
             encoded=self._encoding,
+            phases=phases,
+            reused=reused,
         )
 
     def chunk(self, at: int, wait: int, data: bytes) -> list[StreamRecord]:
@@ -214,7 +231,16 @@ class Attempt:
         records.append(Gap(stream=self.stream, seq=self._next(), at=at, chunks=chunks, bytes=size, reason=reason))
         return records
 
-    def end(self, at: int, wait: int, how: How, error: ErrorInfo | None = None) -> list[StreamRecord]:
+    def end(
+        self,
+        at: int,
+        wait: int,
+        how: How,
+        error: ErrorInfo | None = None,
+        *,
+        phases: Phases | None = None,
+        reused: bool | None = None,
+    ) -> list[StreamRecord]:
         """The end of the body, or of the attempt when there was no response."""
         records = self._flush()
         summary = self._summary
@@ -235,6 +261,8 @@ class Attempt:
                 error=error,
                 summary=summary.record(),
                 split=split or None,
+                phases=phases,
+                reused=reused,
             )
         )
         return records

@@ -77,6 +77,25 @@ class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True
         return self.text if value is None else value
 
 
+Span = tuple[Int, Int]
+"""When something began and when it ended, or failed."""
+
+
+class Phases(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What the HTTP client did to get a response, as far as it tells; what did not happen is absent."""
+
+    connect: Span | None = None
+    """The TCP connection, name look-up included; to the proxy if there is one."""
+    tunnel: Span | None = None
+    """The proxy was asked for a connection to the server (and TLS with the proxy itself, if it has that)."""
+    tls: Span | None = None
+    """The TLS handshake with the server."""
+    send: Span | None = None
+    """The request's headers and body."""
+    headers: Span | None = None
+    """From the request's last byte to the response's last header."""
+
+
 class Response(Struct, tag="response", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
     """Status line and headers."""
 
@@ -91,6 +110,11 @@ class Response(Struct, tag="response", tag_field="kind", kw_only=True, frozen=Tr
     """`HTTP/1.1` or `HTTP/2`."""
     encoded: str | None = None
     """The content-encoding that could not be decoded here: the body below is still encoded."""
+    phases: Phases | None = None
+    reused: bool | None = None
+    """The connection was there already. None: not known."""
+    arrival: str | None = None
+    """`eager`: the tap read ahead of the application, and the times are of its own reads."""
 
 
 Split = tuple[Int, Int, Int]
@@ -196,6 +220,13 @@ class End(Struct, tag="end", tag_field="kind", kw_only=True, frozen=True, omit_d
     error: ErrorInfo | None = None
     summary: Summary | None = None
     split: tuple[Split, ...] | None = None
+    phases: Phases | None = None
+    """Of an attempt without a response: as far as it came."""
+    reused: bool | None = None
+    waited: Int | None = None
+    """Of an eager stream: ns for which the application was blocked, waiting for chunks."""
+    held: Int | None = None
+    """Of an eager stream: ns from the headers on that the application spent between its reads."""
 
 
 class Footer(Struct, tag="footer", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):

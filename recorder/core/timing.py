@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from msgspec import Struct
 
 from .arrivals import Block, Pause, Stream
-from .records import End, Event, Gap, Response, StreamRecord, Summary
+from .records import End, Event, Gap, Phases, Response, Span, StreamRecord, Summary
 
 STALL_S = 2.0
 LONG_STALL_S = 30.0
@@ -38,6 +38,18 @@ class Timing(Struct, kw_only=True, frozen=True):
     them. A number that the stream cannot give is None, never 0.
     """
 
+    connect_s: float | None
+    """TCP connection (to the proxy, if there is one), name look-up included. None: reused, or not known."""
+    tunnel_s: float | None
+    """A proxy's way to the server. None: none was asked for, or not known."""
+    tls_s: float | None
+    """TLS handshake with the server. None: none was made, or not known."""
+    send_s: float | None
+    """The request's headers and body, into the socket. None: not sent, or not known."""
+    sent_s: float | None
+    """The end of that. `headers_s - sent_s` is what the server took. None: as `send_s`."""
+    reused: bool | None
+    """The connection was there already. None: nothing was sent, or not known."""
     headers_s: float | None
     """Response headers. None: no response."""
     first_byte_s: float | None
@@ -90,14 +102,17 @@ class Timing(Struct, kw_only=True, frozen=True):
     """Of the body after content-decoding. None: lost."""
     coalesced: int
     """Events that came in the same chunk as the event before."""
+    censored: int
+    """Events that came before the application asked for them: `at` is when it asked."""
     dropped_chunks: int
     """Chunks that the recorder could not keep: other counts are without them."""
     output_chars: int
     """Unicode code points of output."""
     wait_s: float
-    """Blocked in the reads of the body, the one that found its end included; once for each chunk."""
+    """The application was blocked in the reads of the body, the one that found its end included."""
     hold_s: float
-    """Held by the application between reads, from the headers to the end."""
+    """Held by the application between reads, from the headers to the end. Of an eager stream also after it, as
+    the application comes to the end later."""
     consumer_bound: bool
     """`hold_s` is more than 20 % of the duration (of a lost stream: of its recorded part)."""
     input_tokens: int | None
@@ -139,6 +154,7 @@ def timing(records: Iterable[StreamRecord]) -> Timing:
     error_event = any(event.event == "error" for event in stream.events)
     outcome = outcome_of(stream.response, stream.end, error_event=error_event)
     return Timing(
+        **_phases(stream),
         **_milestones(stream),
         **_rates(stream),
         **_pauses(stream),
@@ -153,6 +169,19 @@ def stalls(records: Iterable[StreamRecord], threshold_s: float = STALL_S) -> lis
     """The pauses of one stream that are longer than `threshold_s`, in order."""
     stream = Stream(records)
     return [_stall(stream, pause) for pause in stream.pauses if pause.ns > _ns(threshold_s)]
+
+
+def _phases(stream: Stream) -> dict[str, Any]:
+    told = [record for record in (stream.response, stream.end) if record]
+    phases = next((record.phases for record in told if record.phases is not None), Phases())
+    return {
+        "connect_s": _s(_length(phases.connect)),
+        "tunnel_s": _s(_length(phases.tunnel)),
+        "tls_s": _s(_length(phases.tls)),
+        "send_s": _s(_length(phases.send)),
+        "sent_s": _s(phases.send[1] if phases.send else None),
+        "reused": next((record.reused for record in told if record.reused is not None), None),
+    }
 
 
 def _milestones(stream: Stream) -> dict[str, Any]:
@@ -196,7 +225,11 @@ def _pauses(stream: Stream) -> dict[str, Any]:
     gaps = sorted(pause.ns for pause in stream.pauses if pause.is_gap)
     stalled = [pause.ns for pause in stream.pauses if pause.ns > _ns(STALL_S)]
     long = [ns for ns in stalled if ns > _ns(LONG_STALL_S)]
+    wait = sum(arrival.wait for arrival in stream.arrivals if arrival.fresh)
     hold = sum(arrival.hold or 0 for arrival in stream.arrivals)
+    if (end := stream.end) is not None:  # an eager stream's reads are the tap's own
+        wait = wait if end.waited is None else end.waited
+        hold = hold if end.held is None else end.held
     return {
         "gap_p50_s": _percentile(gaps, 50),
         "gap_p95_s": _percentile(gaps, 95),
@@ -207,7 +240,7 @@ def _pauses(stream: Stream) -> dict[str, Any]:
         "stalls_30": len(long),
         "stalled_30_s": _s(sum(long)),
         "silence_max_s": _s(max((arrival.silence or 0 for arrival in stream.arrivals), default=0)),
-        "wait_s": _s(sum(arrival.wait for arrival in stream.arrivals if arrival.fresh)),
+        "wait_s": _s(wait),
         "hold_s": _s(hold),
         "consumer_bound": hold * 5 > stream.last_at,
     }
@@ -222,6 +255,7 @@ def _counts(stream: Stream) -> dict[str, Any]:
         "chunks": end.chunks if end else max(ordinals, default=-1) + 1,
         "events": len(stream.events),
         "bytes": end.bytes if end else None,
+        "censored": sum(a.censored and a.whole and isinstance(a.record, Event) for a in stream.arrivals),
         "coalesced": sum(before.chunk == event.chunk for before, event in pairwise(stream.events)),
         "dropped_chunks": sum(gap.chunks for gap in gaps),
     }
@@ -312,6 +346,10 @@ def _stall(stream: Stream, pause: Pause) -> Stall:
 
 def _overlap(block: Block, start: int, stop: int) -> int:
     return min(stop, stop if block.stop is None else block.stop) - max(start, block.start or 0)
+
+
+def _length(span: Span | None) -> int | None:
+    return span[1] - span[0] if span else None
 
 
 def _between(start: int | None, stop: int | None) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from recorder.core.records import ErrorInfo, How
+from recorder.core.records import ErrorInfo, How, Phases
 
 UNIT = 512
 """Bytes of a body that count as one item of the queue."""
@@ -30,6 +30,8 @@ class Received(Struct, frozen=True):
     url: str | None
     http: str | None
     decoded: bool
+    phases: Phases | None = None
+    reused: bool | None = None
 
 
 class Ended(Struct, frozen=True):
@@ -37,6 +39,8 @@ class Ended(Struct, frozen=True):
 
     how: How
     error: ErrorInfo | None
+    phases: Phases | None = None
+    reused: bool | None = None
 
 
 class Dropped(Struct, frozen=True):
@@ -68,6 +72,8 @@ class Stats(Struct, kw_only=True):
     dropped_bytes: int = 0
     dropped_streams: int = 0
     """Attempts whose request found the queue full: nothing of them is recorded."""
+    without_phases: int = 0
+    """Attempts whose HTTP client did not tell when it connected, sent and got the headers."""
     lost_records: int = 0
     """What the disk had not taken when the tap was closed."""
     errors: int = 0

@@ -306,13 +306,15 @@ class Writer:
                     url=item.url,
                     http=item.http,
                     decoded=item.decoded,
+                    phases=item.phases,
+                    reused=item.reused,
                 )
                 return [response]
             case Dropped():
                 return attempt.gap(at, item.chunks, item.bytes, "queue full")
             case Ended():
                 self._open_attempts -= 1
-                return attempt.end(at, wait, item.how, item.error)
+                return attempt.end(at, wait, item.how, item.error, phases=item.phases, reused=item.reused)
 
     def _write(self) -> None:
         """Offer the lines to the disk. What it does not take stays with the sink."""

@@ -14,18 +14,32 @@ from typing import Any, cast
 import httpx2
 
 from recorder.core.attempt import Attempt
-from recorder.core.records import ErrorInfo, How
+from recorder.core.records import ErrorInfo, How, Phases
 from recorder.log.items import Dropped, Ended, Received
 from recorder.log.writer import Writer
+
+from .phases import Connection
 
 
 class Watch:
     """The application's side of one attempt: from here everything goes to the writer's queue, and no further."""
 
-    __slots__ = ("_attempt", "_dropped_bytes", "_dropped_chunks", "_ended", "_sent", "_writer", "clock")
+    __slots__ = (
+        "_answered",
+        "_attempt",
+        "_dropped_bytes",
+        "_dropped_chunks",
+        "_ended",
+        "_sent",
+        "_writer",
+        "clock",
+        "connection",
+    )
 
     def __init__(self, attempt: Attempt, writer: Writer, clock: Callable[[], int], sent: int) -> None:
         self.clock = clock
+        self.connection = Connection(clock, sent)
+        self._answered = False
         self._attempt = attempt
         self._writer = writer
         self._sent = sent
@@ -33,8 +47,27 @@ class Watch:
         self._dropped_chunks = 0
         self._dropped_bytes = 0
 
-    def response(self, received: Received) -> None:
-        self._writer.put(self._attempt, self.clock() - self._sent, 0, received)
+    def response(
+        self, response: httpx2.Response, request: httpx2.Request, *, url: str | None, decoded: bool
+    ) -> int:
+        """Note the response; returns when its headers had come, on the clock, or now if that is not known."""
+        self._answered = True
+        connection = self.connection
+        known = connection.is_of(request)
+        at = connection.answered if known else None
+        at = self.clock() - self._sent if at is None else at
+        phases, reused = self._phases(known)
+        received = Received(
+            response.status_code,
+            response.headers.multi_items(),
+            url=url,
+            http=response.http_version,
+            decoded=decoded,
+            phases=phases,
+            reused=reused,
+        )
+        self._writer.put(self._attempt, at, 0, received)
+        return self._sent + at
 
     def chunk(self, now: int, wait: int, data: bytes) -> None:
         """The hot path."""
@@ -54,7 +87,8 @@ class Watch:
         self._ended = True
         if self._dropped_chunks:
             self._tell_dropped(now)
-        self._writer.put(self._attempt, now - self._sent, wait, Ended(how, error))
+        phases, reused = (None, None) if self._answered else self._phases(True)
+        self._writer.put(self._attempt, now - self._sent, wait, Ended(how, error, phases, reused))
 
     def failed(self, now: int, wait: int, error: BaseException) -> None:
         """An exception came out of the transport. Cancellation and the like are the application's doing."""
@@ -68,6 +102,13 @@ class Watch:
     def mute(self) -> None:
         """Nothing more is recorded of it: this is the child of a fork, and the attempt is its parent's."""
         self._ended = True
+
+    def _phases(self, known: bool) -> tuple[Phases | None, bool | None]:
+        phases = self.connection.phases() if known else None
+        if phases is None:
+            self._writer.stats.without_phases += 1
+            return None, None
+        return phases, self.connection.reused()
 
     def _tell_dropped(self, now: int) -> None:
         dropped = Dropped(self._dropped_chunks, self._dropped_bytes)
@@ -173,15 +214,19 @@ class AsyncBody(httpx2.AsyncByteStream):
 
 
 def watch_response(
-    response: httpx2.Response, watch: Watch, body: type[SyncBody | AsyncBody], *, url: str | None = None
+    response: httpx2.Response,
+    request: httpx2.Request,
+    watch: Watch,
+    body: type[SyncBody | AsyncBody],
+    *,
+    url: str | None = None,
 ) -> None:
     """Note the response, and have its body watched while it is read; a body that was read already, whole.
 
     `body` is the kind of the client: a body of httpx2 can be of both. `url` if the request did not know it.
     """
     read = response.is_stream_consumed or response.is_closed
-    headers = response.headers.multi_items()
-    watch.response(Received(response.status_code, headers, url=url, http=response.http_version, decoded=read))
+    headers_at = watch.response(response, request, url=url, decoded=read)
     if not read:
         response.stream = body(cast("Any", response.stream), watch)
         return
@@ -192,5 +237,5 @@ def watch_response(
         watch.closed()
         return
     if content:
-        watch.chunk(now, 0, content)
+        watch.chunk(now, now - headers_at, content)
     watch.end(now, 0, "read")

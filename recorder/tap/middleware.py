@@ -1,10 +1,10 @@
 """The tap on the Anthropic SDK, as the middleware that the SDK has for such things.
 
 Middleware runs once per HTTP attempt, inside the SDK's retry loop, so every attempt is a stream of its own.
-It sees a request before it is built and a response after its headers came. What that costs in precision:
-0 on the time line is when the SDK begins to build the request, a fraction of a millisecond before it is
-sent; and of a call that does not stream, whose body the SDK reads before we see it, headers and body both
-have the time at which the body had been read. `TapTransport` sits lower and has neither.
+It sees a request before it is built, so 0 on the time line is when the SDK begins to build it, a fraction of
+a millisecond before the HTTP client has it; what the HTTP client did then, and when, `phases.py` finds out. Of a
+call that does not stream, whose body the SDK reads before we see it, the body has the time at which it had
+been read, as one chunk. `TapTransport` sits lower and sees the chunks.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from recorder.log.writer import QUEUE_BYTES, Writer
 from recorder.version import __version__
 
 from .body import AsyncBody, SyncBody, Watch, watch_response
+from .phases import install_behind, recording
 
 if TYPE_CHECKING:
     from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext
@@ -150,8 +151,10 @@ class Tap(Middleware):
         watch = self._begin(request)
         if watch is None:
             return call_next(request)
+        install_behind(call_next)
         try:
-            response = call_next(request)
+            with recording(watch.connection):
+                response = call_next(request)
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
@@ -162,8 +165,10 @@ class Tap(Middleware):
         watch = self._begin(request)
         if watch is None:
             return await call_next(request)
+        install_behind(call_next)
         try:
-            response = await call_next(request)
+            with recording(watch.connection):
+                response = await call_next(request)
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
@@ -242,7 +247,7 @@ class Tap(Middleware):
             return
         with self.guarded(watch):
             self.learn_key(http.request)
-            watch_response(http, watch, body, url=url_without_login(http.request.url))
+            watch_response(http, http.request, watch, body, url=url_without_login(http.request.url))
 
     def internal_error(self, error: Exception) -> None:
         """A failure of ours that must not reach the application; under pytest it does."""

@@ -11,6 +11,7 @@ from recorder.core.fingerprint import attempt_of
 
 from .body import AsyncBody, SyncBody, Watch, watch_response
 from .middleware import Tap, url_without_login
+from .phases import traced
 
 _REMEMBERED = 1024
 """Attempts that may yet be retried. The SDK retries within a minute; more at once would share a call id."""
@@ -41,12 +42,13 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         if watch is None:
             return self._transport.handle_request(request)
         try:
-            response = self._transport.handle_request(request)
+            with traced(request, watch.connection, is_async=False):
+                response = self._transport.handle_request(request)
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
         with self._tap.guarded(watch):
-            watch_response(response, watch, SyncBody)
+            watch_response(response, request, watch, SyncBody)
         return response
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -58,12 +60,13 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         if watch is None:
             return await self._transport.handle_async_request(request)
         try:
-            response = await self._transport.handle_async_request(request)
+            with traced(request, watch.connection, is_async=True):
+                response = await self._transport.handle_async_request(request)
         except BaseException as error:
             watch.failed(watch.clock(), 0, error)
             raise
         with self._tap.guarded(watch):
-            watch_response(response, watch, AsyncBody)
+            watch_response(response, request, watch, AsyncBody)
         return response
 
     def close(self) -> None:

@@ -204,16 +204,16 @@ def test_events(tmp_path: Path) -> None:
         Bytes(stream="s", seq=8, at=600 * MS, wait=0, chunk=6, text=": comment"),
         Gap(stream="s", seq=9, at=700 * MS, chunks=1, bytes=1, reason="r"),
     ]
-    names = ("seq", "at_s", "output", "coalesced", "censored", "gap_s", "hold_s", "data", "text")
+    names = ("seq", "at_s", "output", "coalesced", "censored", "earliest_s", "gap_s", "hold_s", "data", "text")
     found = load(tmp_path, records, f"SELECT {', '.join(names)} FROM events ORDER BY seq")
     delta = '{"type":"content_block_delta"}'
     expected = [
-        (2, 0.2, False, False, False, None, 0.095, '{"type":"message_start"}', None),
-        (3, 0.3, True, False, True, None, 0.0999, delta, None),
-        (4, 0.3, False, True, False, None, None, None, '{"a":"\\ud83d"}'),
-        (5, 0.35, True, False, False, 0.05, 0.02, delta, None),
-        (6, 0.4, True, False, False, 0.05, 0.0, '{"a":1,"a":2}', '{"a":1,"a":2}'),
-        (7, 0.5, True, False, True, None, 0.1, delta, None),
+        (2, 0.2, False, False, False, 0.2, None, 0.095, '{"type":"message_start"}', None),
+        (3, 0.3, True, False, True, 0.2, None, 0.0999, delta, None),
+        (4, 0.3, False, True, True, 0.2, None, None, None, '{"a":"\\ud83d"}'),
+        (5, 0.35, True, False, False, 0.35, 0.05, 0.02, delta, None),
+        (6, 0.4, True, False, False, 0.4, 0.05, 0.0, '{"a":1,"a":2}', '{"a":1,"a":2}'),
+        (7, 0.5, True, False, True, 0.4, None, 0.1, delta, None),
     ]
     assert expected == [tuple(row.values()) for row in found]
 

@@ -20,6 +20,7 @@ from recorder.core.records import (
     Event,
     Gap,
     Header,
+    Phases,
     Request,
     Response,
     StreamRecord,
@@ -87,7 +88,7 @@ class Maker:
         self.add(Request, wall=1, mono=1, call="c", attempt=0, method="POST", url="/", headers={})
         if self.random.random() < 0.9:
             self.at = self.span()
-            self.add(Response, status=choice([200] * 9 + [529]), headers={})
+            self.add(Response, status=choice([200] * 9 + [529]), headers={}, **self.connection())
             for _ in range(length):
                 self.something()
         if self.random.random() < 0.85:
@@ -156,7 +157,17 @@ class Maker:
             error=error,
             summary=self.summary(),
             split=split,
+            waited=self.random.choice([None, None, self.span()]),
+            held=self.random.choice([None, None, self.span()]),
+            **self.connection(),
         )
+
+    def connection(self) -> dict[str, Any]:
+        """What the HTTP client told, if it did."""
+        names = ["connect", "tunnel", "tls", "send", "headers"]
+        spans = {name: (self.span(), self.span()) for name in names if self.random.random() < 0.7}
+        phases = self.random.choice([None, Phases(**spans)])
+        return {"phases": phases, "reused": self.random.choice([None, True, False])}
 
     def summary(self) -> Summary | None:
         choice = self.random.choice

@@ -145,8 +145,14 @@ def test_show_tells_the_whole_story(text: Path) -> None:
     ):
         assert line in lines
     table = lines[lines.index("body") + 1 : lines.index("end")]
-    assert "  6  0.4500     49.0    50.0      2  content_block_delta      0  text_delta      7   stream" in table
-    assert " 12  0.7000     49.0       -      7  content_block_delta      0  text_delta      1  ." in table
+    assert (
+        "  6  0.4500     49.0    50.0            -      2  content_block_delta      0  text_delta      7   stream"
+        in table
+    )
+    assert (
+        " 12  0.7000     49.0       -            -      7  content_block_delta      0  text_delta      1  ."
+        in table
+    )
     assert "ttft_text_s" in recorder("show", text).stdout
 
 

@@ -12,7 +12,7 @@ MS = 1_000_000
 class Script:
     """A stream, line by line. Times in ms, each chunk waited for from the one before unless said."""
 
-    def __init__(self, *, status: int | None = 200, headers_ms: float = 100) -> None:
+    def __init__(self, *, status: int | None = 200, headers_ms: float = 100, **of_response: Any) -> None:
         self.records: list[StreamRecord] = [
             Request(
                 stream="s", seq=0, at=0, wall=1, mono=1, call="c", attempt=0, method="POST", url="/", headers={}
@@ -22,7 +22,7 @@ class Script:
         self.chunk = -1
         if status is not None:
             self.at = int(headers_ms * MS)
-            self.add(Response, status=status, headers={})
+            self.add(Response, status=status, headers={}, **of_response)
 
     def add(self, kind: type[Any], **fields: Any) -> Script:
         self.records.append(kind(stream="s", seq=len(self.records), at=self.at, **fields))

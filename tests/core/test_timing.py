@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, fields
 
+from recorder.core.arrivals import Stream
 from recorder.core.attempt import Attempt
-from recorder.core.records import ErrorInfo, Event, StreamRecord, Summary
+from recorder.core.records import ErrorInfo, Event, Phases, StreamRecord, Summary
 from recorder.core.redact import Secrets
 from recorder.core.timing import Timing, timing
 from tests.core.script import MS, Script
@@ -24,7 +25,9 @@ def usage(**tokens: Any) -> Summary:
 
 def a_whole_stream() -> Script:
     """Thinking, text and a tool; one comment, pings, a coalesced chunk, a split event, a slow application."""
-    script = Script(headers_ms=100)
+    spans = {"connect": (2, 22), "tunnel": (22, 25), "tls": (25, 55), "send": (56, 57), "headers": (57, 100)}
+    phases = Phases(**{name: (start * MS, stop * MS) for name, (start, stop) in spans.items()})
+    script = Script(headers_ms=100, phases=phases, reused=False)
     script.event("message_start", 110).start(0, "thinking", 120).event("ping")
     script.delta(0, "thinking_delta", 0, 130).delta(0, "thinking_delta", 4, 200)
     script.delta(0, "thinking_delta", 4, 230).delta(0, "signature_delta", 0, 240).stop(0, 250)
@@ -40,6 +43,12 @@ def a_whole_stream() -> Script:
 
 def test_every_metric_of_a_whole_stream() -> None:
     expected = Timing(
+        connect_s=0.02,
+        tunnel_s=0.003,
+        tls_s=0.03,
+        send_s=0.001,
+        sent_s=0.057,
+        reused=False,
         headers_s=0.1,
         first_byte_s=0.11,
         first_event_s=0.11,
@@ -69,6 +78,7 @@ def test_every_metric_of_a_whole_stream() -> None:
         events=24,
         bytes=4321,
         coalesced=4,
+        censored=0,
         dropped_chunks=0,
         output_chars=49,
         wait_s=2.91,
@@ -343,3 +353,48 @@ def test_however_a_body_is_cut_its_chunks_are_counted_once(cuts: list[int], time
     assert arrivals[1] / 1e9 == seen.first_byte_s
     assert max(7, *(hold + wait for hold, wait in used)) / 1e9 == seen.silence_max_s
     assert seen.events == 6
+
+
+def test_phases_of_an_attempt_that_got_no_response() -> None:
+    script = Script(status=None).end(300, "failed", phases=Phases(connect=(1 * MS, 2 * MS), send=(3 * MS, 5 * MS)))
+    seen = timing(script.records)
+    assert (seen.connect_s, seen.tls_s, seen.send_s, seen.sent_s, seen.reused) == (0.001, None, 0.002, 0.005, None)
+
+
+def test_an_eager_stream_is_waited_for_and_held_by_what_its_end_says() -> None:
+    script = Script().text(1, 200).text(1, 400).end(410, waited=50 * MS, held=900 * MS)
+    seen = timing(script.records)
+    assert (seen.wait_s, seen.hold_s, seen.consumer_bound) == (0.05, 0.9, True)
+
+
+def censored(script: Script) -> list[tuple[float, float]]:
+    """(earliest, at) of the censored arrivals, in ms."""
+    return [(one.earliest / MS, one.at / MS) for one in Stream(script.records).arrivals if one.censored]
+
+
+def test_an_arrival_that_was_waited_for_is_known() -> None:
+    assert censored(Script().text(1, 200).text(1, 300, hold=99.5).end(400)) == []
+
+
+def test_an_arrival_that_was_there_came_since_the_last_that_was_waited_for() -> None:
+    script = Script().text(1, 200).text(1, 300, hold=100).text(1, 400, hold=99.6).text(1, 401).end(500, wait=0)
+    assert censored(script) == [(200, 300), (200, 400), (401, 500)]
+
+
+def test_a_first_chunk_that_was_there_came_since_the_headers() -> None:
+    assert censored(Script(headers_ms=100).text(1, 130, hold=30)) == [(100, 130)]
+
+
+def test_a_burst_read_at_once_is_known_until_reading_it_took_long() -> None:
+    script = Script().text(1, 200).text(1, 200.3).text(1, 200.49).text(1, 200.5).text(1, 200.6)
+    assert censored(script) == [(200, 200.5), (200, 200.6)]
+
+
+def test_events_of_a_censored_chunk_are_censored_and_counted_but_not_other_bytes() -> None:
+    script = Script().text(1, 200).text(1, 300, hold=100).text(1, None).bytes(310, hold=10).end(400)
+    assert censored(script) == [(200, 300), (200, 300), (200, 310)]
+    assert timing(script.records).censored == 2
+
+
+def test_a_gap_record_does_not_make_an_arrival_known() -> None:
+    assert censored(Script().text(1, 200).gap(250).text(1, 300, hold=50).end(400)) == [(200, 300)]

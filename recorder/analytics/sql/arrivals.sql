@@ -6,6 +6,9 @@
 --   coalesced  is an event that came in the same chunk as the event before
 --   silence    since the row before, or since the send
 --   hold       from the row before to the read that brought this one; NULL if not fresh
+--   earliest   it came at this time or later, and no later than "at": before "at" where the read that brought it
+--              hardly blocked (less than 0.5 ms), and the last that did block, or the headers, ended 0.5 ms ago
+--              or more; then it is that end
 --   pause      of progress: since the headers or the output before, as since_seq and since_role say
 --   gap        a pause between two outputs of one block that came in different chunks
 -- The streams are numbered, and roles are an ENUM: windows are faster on numbers than on strings, or on lists.
@@ -62,7 +65,9 @@ neighbours AS (
                 WHEN role IN ('response', 'output', 'gap', 'end')
                     THEN {'at': moments."at", 'chunk': chunk, 'role': role, 'block': block, 'seq': seq}
             END IGNORE NULLS
-        ) OVER row_order AS progress
+        ) OVER row_order AS progress,
+        lag(CASE WHEN role = 'response' OR wait >= 500000 THEN moments."at" END IGNORE NULLS)
+            OVER row_order AS blocked
     FROM moments
     INNER JOIN numbered USING (stream)
     WINDOW row_order AS (PARTITION BY n ORDER BY seq, part)
@@ -70,12 +75,16 @@ neighbours AS (
 
 measured AS (
     SELECT
-        * EXCLUDE (part, before, event_chunk, progress),
+        * EXCLUDE (part, before, event_chunk, progress, blocked),
         chunk IS DISTINCT FROM before.chunk AS fresh,
         role <> 'gap' AND before.role IS DISTINCT FROM 'gap' AS known,
         greatest(0, m."at" - coalesce(before.at, 0)) AS silence,
         greatest(0, m."at" - wait - before.at) AS hold,
         role IN ('output', 'event') AND chunk IS NOT DISTINCT FROM event_chunk AS coalesced,
+        CASE
+            WHEN wait < 500000 AND m."at" - blocked >= 500000 AND role NOT IN ('response', 'gap') THEN blocked
+            ELSE m."at"
+        END AS earliest,
         m."at" - progress.at AS pause,
         progress.seq AS since_seq,
         progress.role AS since_role,
@@ -101,6 +110,7 @@ SELECT
     coalesced,
     CASE WHEN known THEN silence END AS silence,
     CASE WHEN known AND fresh THEN hold END AS hold,
+    earliest,
     CASE WHEN role IN ('output', 'end') AND since_role <> 'gap' THEN pause END AS pause,
     CASE
         WHEN role = 'output' AND since_role = 'output'

@@ -4,8 +4,8 @@
 --   gap_s      since the output before, if that was in the same block and in another chunk; else NULL
 --   hold_s     what the application did between the arrival before and the read that brought this event;
 --              NULL for all but the first record of a chunk, so that it can be summed
---   censored   the bytes were there when the application came back (it held for 0.5 ms or more, and the read
---              took less): they arrived some time between the read before and this one
+--   censored   the bytes were there before the application asked for them: they came at some time from
+--              earliest_s to at_s (where it is false, these two are equal)
 --   data       the payload as JSON; NULL if it is not, or holds half a surrogate pair: then `text` has it
 CREATE OR REPLACE VIEW events AS
 SELECT
@@ -20,7 +20,8 @@ SELECT
     chars,
     role = 'output' AS output,
     coalesced,
-    coalesce(hold >= 500000 AND wait < 500000, false) AS censored,
+    earliest < a."at" AS censored,
+    earliest / 1e9 AS earliest_s,
     a."at" / 1e9 AS at_s,
     gap / 1e9 AS gap_s,
     hold / 1e9 AS hold_s,

@@ -19,6 +19,9 @@ CREATE OR REPLACE TEMP TABLE lines (
     tags MAP(VARCHAR, VARCHAR),
     -- response
     status BIGINT,
+    -- response, end
+    phases STRUCT(connect BIGINT [], tunnel BIGINT [], tls BIGINT [], send BIGINT [], headers BIGINT []),
+    reused BOOLEAN,
     -- event, bytes
     wait BIGINT,
     chunk BIGINT,
@@ -35,5 +38,7 @@ CREATE OR REPLACE TEMP TABLE lines (
     bytes BIGINT,
     chunks BIGINT,
     error STRUCT(type VARCHAR, message VARCHAR),
-    summary JSON
+    summary JSON,
+    waited BIGINT,
+    held BIGINT
 );

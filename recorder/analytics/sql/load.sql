@@ -16,10 +16,13 @@ FROM read_json(
         'wall': 'BIGINT', 'mono': 'BIGINT', 'call': 'VARCHAR', 'attempt': 'BIGINT', 'method': 'VARCHAR',
         'url': 'VARCHAR', 'headers': 'MAP(VARCHAR, VARCHAR)', 'tags': 'MAP(VARCHAR, VARCHAR)',
         'status': 'BIGINT',
+        'phases': 'STRUCT(connect BIGINT[], tunnel BIGINT[], tls BIGINT[], send BIGINT[], headers BIGINT[])',
+        'reused': 'BOOLEAN',
         'wait': 'BIGINT', 'chunk': 'BIGINT', 'event': 'VARCHAR', 'block': 'BIGINT', 'delta': 'VARCHAR',
         'chars': 'BIGINT', 'data': 'JSON', 'text': 'VARCHAR', 'split': 'BIGINT[][]',
         'end': 'VARCHAR', 'complete': 'BOOLEAN', 'bytes': 'BIGINT', 'chunks': 'BIGINT',
-        'error': 'STRUCT(type VARCHAR, message VARCHAR)', 'summary': 'JSON'
+        'error': 'STRUCT(type VARCHAR, message VARCHAR)', 'summary': 'JSON',
+        'waited': 'BIGINT', 'held': 'BIGINT'
     }
 )
 WHERE kind IN ('header', 'request', 'response', 'event', 'bytes', 'gap', 'end');

@@ -1,0 +1,225 @@
+"""When the connection was made, the request sent and the headers received, as the HTTP client itself tells it.
+
+httpcore2 calls what it finds in the request extension `trace` at the beginning and the end of each step. SDK
+middleware does not see the HTTP request, so two event hooks on the HTTP client pass the tap's attempts on to
+it: `recording()` says which attempts the current thread or task is in, and without any the hooks do nothing.
+A client without such steps (another transport, aiohttp) gives none: then nothing is said about them. Nothing
+here is called per chunk.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import httpx2
+
+from recorder.core.records import Phases
+
+_PHASES = {
+    "connect_tcp": "connect",
+    "connect_unix_socket": "connect",
+    "start_tls": "tls",
+    "setup_socks5_connection": "tunnel",
+    "send_request_headers": "send",
+    "send_request_body": "send",
+    "receive_response_headers": "headers",
+}
+_MAX_LINKS = 100
+"""Middlewares of one client that are looked behind."""
+
+
+class Connection:
+    """What the HTTP client said about one attempt. Times in ns since `sent` on `clock`."""
+
+    __slots__ = ("_clock", "_in_tunnel", "_request", "_sent", "_spans", "answered")
+
+    def __init__(self, clock: Callable[[], int], sent: int) -> None:
+        self._clock = clock
+        self._sent = sent
+        self._spans: dict[str, list[int]] = {}
+        self._in_tunnel = False
+        self._request: weakref.ref[httpx2.Request] | None = None
+        self.answered: int | None = None
+        """When its response's headers had come."""
+
+    def begin(self, request: httpx2.Request) -> None:
+        """A request is about to be sent: what was said of one before is no longer of interest."""
+        self._request = weakref.ref(request)  # which has us in its extensions: no cycle
+        self.answered = None
+        self._spans = {}
+        self._in_tunnel = False
+
+    def note(self, event: str, info: Mapping[str, Any]) -> None:
+        """A step, such as `http11.send_request_headers.started`; failed ones end as well."""
+        _, step, state = event.split(".")
+        phase = _PHASES.get(step)
+        if phase is None:
+            return
+        now = self._clock() - self._sent
+        if state == "started":
+            self._started(phase, step, now, info)
+        elif self._in_tunnel and phase != "tls":
+            self._spans["tunnel"][1] = now
+        elif phase in self._spans:
+            self._spans[phase][1] = now
+            if phase == "headers" and state == "complete":
+                self.answered = now
+
+    def _started(self, phase: str, step: str, now: int, info: Mapping[str, Any]) -> None:
+        spans = self._spans
+        if step == "send_request_headers":
+            self._in_tunnel = getattr(info.get("request"), "method", None) == b"CONNECT"
+            if self._in_tunnel:  # what TLS there was is the proxy's own
+                spans["tunnel"] = [spans.pop("tls", [now])[0], now]
+                return
+        elif self._in_tunnel and phase == "tls":
+            self._in_tunnel = False
+        elif phase == "connect" and "send" in spans:  # again, on another connection: the first was closed
+            spans.clear()
+        if not self._in_tunnel:
+            spans.setdefault(phase, [now, now])
+
+    def answer(self, request: httpx2.Request) -> None:
+        """The headers of the response to `request` are here; from a client that does not tell it itself."""
+        if self.answered is None and self.is_of(request):
+            self.answered = self._clock() - self._sent
+
+    def is_of(self, request: httpx2.Request) -> bool:
+        """It is the last request of the attempt. (A redirect, or an inner middleware, sends several.)"""
+        return self._request is not None and self._request() is request
+
+    def phases(self) -> Phases | None:
+        """None: nothing is known."""
+        spans = {phase: (start, stop) for phase, (start, stop) in self._spans.items()}
+        return Phases(**spans) if spans else None
+
+    def reused(self) -> bool | None:
+        """Whether the request went out on a connection that was there. None: not known."""
+        return "connect" not in self._spans if "send" in self._spans else None
+
+
+class _Trace:
+    """The request extension: what httpcore2 says goes to the attempts, then to whoever was there before us."""
+
+    def __init__(self, connections: tuple[Connection, ...], theirs: Callable[..., Any]) -> None:
+        self.connections = connections
+        self.theirs = theirs
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> Any:
+        for connection in self.connections:
+            with suppress(Exception):  # another httpcore2 than we know: its steps are not recorded
+                connection.note(event, info)
+        return self.theirs(event, info)
+
+
+_current: ContextVar[tuple[Connection, ...]] = ContextVar("recorder_connections", default=())
+_installing = threading.Lock()
+
+
+@contextmanager
+def recording(connection: Connection) -> Generator[None]:
+    """The requests sent inside, in this thread or task, belong to the attempt; two taps may see the same ones."""
+    token = _current.set((*_current.get(), connection))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # a coroutine that is closed in another context than it ran in
+            _current.reset(token)
+
+
+@contextmanager
+def traced(request: httpx2.Request, connection: Connection, *, is_async: bool) -> Generator[None]:
+    """What happens to `request` inside belongs to the attempt; afterwards the request is as it was."""
+    extensions = request.extensions
+    connection.begin(request)
+    _trace(request, (connection,), _nothing_async if is_async else _nothing)
+    try:
+        yield
+    finally:
+        request.extensions = extensions
+
+
+def install(client: object) -> None:
+    """Have the HTTP client, if it is one, tell the attempts that are being recorded; once, however often called.
+
+    Ours see a request after the user's hooks, which may set a `trace`, and a response before them, as they
+    may read it. The lists are replaced, because another thread may be going through the old ones.
+    """
+    if isinstance(client, httpx2.Client):
+        request_hook, response_hook = _on_request, _on_response
+    elif isinstance(client, httpx2.AsyncClient):
+        request_hook, response_hook = _on_request_async, _on_response_async
+    else:
+        return
+    hooks = client.event_hooks
+    if request_hook in hooks["request"] and response_hook in hooks["response"]:
+        return
+    with _installing:
+        if request_hook not in hooks["request"]:
+            hooks["request"] = [*hooks["request"], request_hook]
+        if response_hook not in hooks["response"]:
+            hooks["response"] = [response_hook, *hooks["response"]]
+
+
+def install_behind(call_next: object) -> None:
+    """`install` on the HTTP client at the end of the SDK's chain of middleware. An SDK that is made in another
+    way than those we know costs the phases, which `stats()` counts, and nothing else."""
+    with suppress(Exception):
+        install(_http_client(call_next))
+
+
+def _http_client(call_next: object) -> object:
+    """The client is in the closures of the chain. None: not found."""
+    for _ in range(_MAX_LINKS):
+        code, cells = getattr(call_next, "__code__", None), getattr(call_next, "__closure__", None)
+        if code is None or cells is None:
+            return None
+        held = {name: cell.cell_contents for name, cell in zip(code.co_freevars, cells, strict=True)}
+        if "call_next" not in held:
+            return getattr(held.get("self"), "_client", None)
+        call_next = held["call_next"]
+    return None
+
+
+def _trace(request: httpx2.Request, connections: tuple[Connection, ...], nothing: Callable[..., Any]) -> None:
+    theirs = request.extensions.get("trace")
+    if isinstance(theirs, _Trace) and theirs.connections == connections:  # a redirect, or an answer to a 401
+        theirs = theirs.theirs
+    request.extensions = {**request.extensions, "trace": _Trace(connections, theirs or nothing)}
+
+
+def _nothing(event: str, info: Mapping[str, Any]) -> None:
+    pass
+
+
+async def _nothing_async(event: str, info: Mapping[str, Any]) -> None:
+    pass
+
+
+def _send(request: httpx2.Request, nothing: Callable[[str, Mapping[str, Any]], Awaitable[None] | None]) -> None:
+    if connections := _current.get():
+        for connection in connections:
+            connection.begin(request)
+        _trace(request, connections, nothing)
+
+
+def _on_request(request: httpx2.Request) -> None:
+    _send(request, _nothing)
+
+
+async def _on_request_async(request: httpx2.Request) -> None:
+    _send(request, _nothing_async)
+
+
+def _on_response(response: httpx2.Response) -> None:
+    for connection in _current.get():
+        connection.answer(response.request)
+
+
+async def _on_response_async(response: httpx2.Response) -> None:
+    _on_response(response)
