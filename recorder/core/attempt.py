@@ -121,6 +121,7 @@ class Attempt:
         decoded: bool = False,
         phases: Phases | None = None,
         reused: bool | None = None,
+        arrival: str | None = None,
     ) -> Response:
         """Status and headers. `decoded`: the chunks come without their content-encoding."""
         pairs = list(headers)
@@ -148,6 +149,7 @@ class Attempt:
             encoded=self._encoding,
             phases=phases,
             reused=reused,
+            arrival=arrival,
         )
 
     def chunk(self, at: int, wait: int, data: bytes) -> list[StreamRecord]:
@@ -240,6 +242,8 @@ class Attempt:
         *,
         phases: Phases | None = None,
         reused: bool | None = None,
+        waited: int | None = None,
+        held: int | None = None,
     ) -> list[StreamRecord]:
         """The end of the body, or of the attempt when there was no response."""
         records = self._flush()
@@ -263,6 +267,8 @@ class Attempt:
                 split=split or None,
                 phases=phases,
                 reused=reused,
+                waited=waited,
+                held=held,
             )
         )
         return records

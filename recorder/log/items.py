@@ -32,6 +32,7 @@ class Received(Struct, frozen=True):
     decoded: bool
     phases: Phases | None = None
     reused: bool | None = None
+    arrival: str | None = None
 
 
 class Ended(Struct, frozen=True):
@@ -41,6 +42,8 @@ class Ended(Struct, frozen=True):
     error: ErrorInfo | None
     phases: Phases | None = None
     reused: bool | None = None
+    waited: int | None = None
+    held: int | None = None
 
 
 class Dropped(Struct, frozen=True):

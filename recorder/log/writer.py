@@ -308,13 +308,23 @@ class Writer:
                     decoded=item.decoded,
                     phases=item.phases,
                     reused=item.reused,
+                    arrival=item.arrival,
                 )
                 return [response]
             case Dropped():
                 return attempt.gap(at, item.chunks, item.bytes, "queue full")
             case Ended():
                 self._open_attempts -= 1
-                return attempt.end(at, wait, item.how, item.error, phases=item.phases, reused=item.reused)
+                return attempt.end(
+                    at,
+                    wait,
+                    item.how,
+                    item.error,
+                    phases=item.phases,
+                    reused=item.reused,
+                    waited=item.waited,
+                    held=item.held,
+                )
 
     def _write(self) -> None:
         """Offer the lines to the disk. What it does not take stays with the sink."""

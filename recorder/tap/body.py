@@ -34,11 +34,16 @@ class Watch:
         "_writer",
         "clock",
         "connection",
+        "held",
+        "waited",
     )
 
     def __init__(self, attempt: Attempt, writer: Writer, clock: Callable[[], int], sent: int) -> None:
         self.clock = clock
         self.connection = Connection(clock, sent)
+        self.waited: int | None = None
+        """ns for which the application was blocked, and between its reads, where these are not the tap's own."""
+        self.held: int | None = None
         self._answered = False
         self._attempt = attempt
         self._writer = writer
@@ -48,7 +53,13 @@ class Watch:
         self._dropped_bytes = 0
 
     def response(
-        self, response: httpx2.Response, request: httpx2.Request, *, url: str | None, decoded: bool
+        self,
+        response: httpx2.Response,
+        request: httpx2.Request,
+        *,
+        url: str | None,
+        arrival: str | None,
+        decoded: bool,
     ) -> int:
         """Note the response; returns when its headers had come, on the clock, or now if that is not known."""
         self._answered = True
@@ -65,6 +76,7 @@ class Watch:
             decoded=decoded,
             phases=phases,
             reused=reused,
+            arrival=arrival,
         )
         self._writer.put(self._attempt, at, 0, received)
         return self._sent + at
@@ -88,7 +100,9 @@ class Watch:
         if self._dropped_chunks:
             self._tell_dropped(now)
         phases, reused = (None, None) if self._answered else self._phases(True)
-        self._writer.put(self._attempt, now - self._sent, wait, Ended(how, error, phases, reused))
+        self._writer.put(
+            self._attempt, now - self._sent, wait, Ended(how, error, phases, reused, self.waited, self.held)
+        )
 
     def failed(self, now: int, wait: int, error: BaseException) -> None:
         """An exception came out of the transport. Cancellation and the like are the application's doing."""
@@ -130,13 +144,15 @@ def _error_info(error: BaseException) -> ErrorInfo:
 class SyncBody(httpx2.SyncByteStream):
     """A body read by a sync client."""
 
+    arrival: str | None = None
+    """As in the response record."""
     stream_observer: Any = None
     """The SDK asks for it twice an event; found here it costs nothing, through `__getattr__` 4 µs."""
 
-    def __init__(self, body: httpx2.SyncByteStream, watch: Watch) -> None:
-        self._body = body
+    def __init__(self, response: httpx2.Response, watch: Watch) -> None:
+        self._body = cast("httpx2.SyncByteStream", response.stream)
         self._watch = watch
-        self.stream_observer = getattr(body, "stream_observer", None)
+        self.stream_observer = getattr(self._body, "stream_observer", None)
 
     def __iter__(self) -> Iterator[bytes]:
         watch, clock = self._watch, self._watch.clock
@@ -171,12 +187,13 @@ class SyncBody(httpx2.SyncByteStream):
 class AsyncBody(httpx2.AsyncByteStream):
     """A body read by an async client."""
 
+    arrival: str | None = None
     stream_observer: Any = None
 
-    def __init__(self, body: httpx2.AsyncByteStream, watch: Watch) -> None:
-        self._body = body
+    def __init__(self, response: httpx2.Response, watch: Watch) -> None:
+        self._body = cast("httpx2.AsyncByteStream", response.stream)
         self._watch = watch
-        self.stream_observer = getattr(body, "stream_observer", None)
+        self.stream_observer = getattr(self._body, "stream_observer", None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         watch, clock = self._watch, self._watch.clock
@@ -226,9 +243,9 @@ def watch_response(
     `body` is the kind of the client: a body of httpx2 can be of both. `url` if the request did not know it.
     """
     read = response.is_stream_consumed or response.is_closed
-    headers_at = watch.response(response, request, url=url, decoded=read)
+    headers_at = watch.response(response, request, url=url, arrival=None if read else body.arrival, decoded=read)
     if not read:
-        response.stream = body(cast("Any", response.stream), watch)
+        response.stream = body(response, watch)
         return
     now = watch.clock()
     try:

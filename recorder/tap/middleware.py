@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import anthropic
 import httpx2
@@ -36,6 +36,7 @@ from recorder.log.writer import QUEUE_BYTES, Writer
 from recorder.version import __version__
 
 from .body import AsyncBody, SyncBody, Watch, watch_response
+from .eager import ahead_of
 from .phases import install_behind, recording
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _tags: ContextVar[dict[str, str]] = ContextVar("recorder_tags", default={})  # noqa: B039 - never changed in place
 _last_call: ContextVar[tuple[str, str]] = ContextVar("recorder_last_call", default=("", ""))
 
+Arrival = Literal["pull", "eager"]
+"""Who reads a stream from the transport, and when: the application when it likes, or the tap at once."""
 Client = TypeVar("Client", bound=anthropic.Anthropic | anthropic.AsyncAnthropic)
 
 
@@ -74,7 +77,10 @@ class Tap(Middleware):
 
     `tags` are written with every call. `queue_bytes` bounds what waits for a slow disk; past it records are
     dropped and counted (`stats()`), never waited for. What is written survives the end of the process; with
-    `durability="fsync"` a power cut as well. `clock` and `wall_clock` give ns, `new_id` stream ids.
+    `durability="fsync"` a power cut as well. With `arrival="eager"` a reader of the tap's own, a thread or a task
+    for each event stream, reads up to 1 MiB ahead of the application: arrivals then have their true times
+    however slow it is. With `pull` nothing is read before the application asks, and what was there before is
+    recorded as such. `clock` and `wall_clock` give ns, `new_id` stream ids.
 
     Raises ValueError for an unknown option, and RecordingError when `path` is a file with something else in
     it, or compressed. Nothing else raises: when records cannot be written the application goes on, one error
@@ -91,12 +97,16 @@ class Tap(Middleware):
         durability: Durability = "write",
         rotate_bytes: int | None = ROTATE_BYTES,
         rotate_s: float | None = ROTATE_S,
+        arrival: Arrival = "pull",
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._tags = {str(name): str(value) for name, value in (tags or {}).items()}
         self._source = source
+        if arrival not in ("pull", "eager"):
+            raise ValueError(f"arrival is {arrival!r}; it is 'pull' or 'eager'")
+        self._arrival = arrival
         self._clock = clock
         self._wall_clock = wall_clock
         self.new_id = new_id
@@ -206,6 +216,10 @@ class Tap(Middleware):
         for value in credentials(request.headers):
             self._learn(value)
 
+    def body_of(self, response: httpx2.Response, kind: type[SyncBody | AsyncBody]) -> type[SyncBody | AsyncBody]:
+        """What the body of `response` is to be wrapped in, for a client of `kind`."""
+        return ahead_of(response, kind) if self._arrival == "eager" else kind
+
     @contextmanager
     def guarded(self, watch: Watch) -> Generator[None]:
         """What fails inside costs the records of one attempt, and nothing else."""
@@ -247,6 +261,7 @@ class Tap(Middleware):
             return
         with self.guarded(watch):
             self.learn_key(http.request)
+            body = self.body_of(http, body)
             watch_response(http, http.request, watch, body, url=url_without_login(http.request.url))
 
     def internal_error(self, error: Exception) -> None:

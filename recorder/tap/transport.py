@@ -48,7 +48,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             watch.failed(watch.clock(), 0, error)
             raise
         with self._tap.guarded(watch):
-            watch_response(response, request, watch, SyncBody)
+            watch_response(response, request, watch, self._tap.body_of(response, SyncBody))
         return response
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -66,7 +66,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             watch.failed(watch.clock(), 0, error)
             raise
         with self._tap.guarded(watch):
-            watch_response(response, request, watch, AsyncBody)
+            watch_response(response, request, watch, self._tap.body_of(response, AsyncBody))
         return response
 
     def close(self) -> None:
