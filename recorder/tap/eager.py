@@ -90,7 +90,7 @@ class _Queue:
             chunk = self.chunks.popleft()
             self.size -= len(chunk)
             return chunk
-        if self.ended is None:
+        if self.closed or self.ended is None:  # by another thread or task
             raise httpx2.StreamClosed
         error, self.error = self.error, None
         if error is not None:
