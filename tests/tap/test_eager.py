@@ -22,7 +22,7 @@ import recorder
 from recorder.log.streams import Stream
 from recorder.tap.eager import READ_AHEAD
 from recorder.testing import Received, Reply, Step, Upstream, message_events
-from tests.tap.wire import Certificate, Server, Stamps, streaming
+from tests.tap.wire import Certificate, Server, Stamps, multiplexing, streaming
 
 MS = 1_000_000
 SOON_S = 4.0
@@ -233,7 +233,8 @@ def leave(response: httpx2.Response, way: str) -> None:
 def test_an_application_that_slept_and_stopped_read_less_than_came(tmp_path: Path) -> None:
     with Upstream([HANGS]) as upstream, tapping(tmp_path) as tap:
         with a_client(tap) as http, http.stream("GET", upstream.url) as response:
-            next(response.iter_raw())
+            body = response.iter_raw()
+            next(body)
             until(lambda: tap.stats().events == READ, "it is not read ahead")
         upstream.settle()
         assert len(upstream.closed_by_client) == 1
@@ -443,3 +444,39 @@ def test_a_step_may_be_larger_than_all_that_is_read_ahead(tmp_path: Path) -> Non
     reply = Reply(steps=(Step(at=0, data=data), Step(at=0, data=data)))
     with Upstream([reply]) as upstream, tapping(tmp_path) as tap, a_client(tap) as http:
         assert http.get(upstream.url).content == data * 2
+
+
+async def test_a_stream_of_http2_ends_alone(tmp_path: Path) -> None:
+    certificate = Certificate("h2")
+    with Server(multiplexing(Stamps(), certificate.server, 1)) as server, tapping(tmp_path) as tap:
+        transport = httpx2.AsyncHTTPTransport(verify=certificate.client, http2=True)
+        url = f"https://localhost:{server.port}"
+        async with httpx2.AsyncClient(transport=recorder.TapTransport(tap, transport), timeout=20) as http:
+            async with http.stream("GET", f"{url}/hang") as hanging:
+                assert hanging.http_version == "HTTP/2"
+                await hanging.aiter_raw().__anext__()
+                assert (await http.get(f"{url}/a")).text == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
+            assert (await http.get(f"{url}/b")).text == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
+        assert server.connections == 1
+
+    streams = sorted(recorder.open(tmp_path).streams(), key=lambda stream: stream.request.mono)
+    assert [stream.response.arrival for stream in streams if stream.response] == ["eager"] * 3
+    assert [stream.end.end for stream in streams if stream.end] == ["closed", "read", "read"]
+    assert [stream.response.reused for stream in streams if stream.response] == [False, True, True]
+
+
+def test_a_shared_connection_is_not_read_ahead_by_a_thread_and_says_so(tmp_path: Path) -> None:
+    certificate = Certificate("h2")
+    with Server(multiplexing(Stamps(), certificate.server, 1)) as server, tapping(tmp_path) as tap:
+        transport = httpx2.HTTPTransport(verify=certificate.client, http2=True)
+        with (
+            a_client(tap, transport) as http,
+            http.stream("GET", f"https://localhost:{server.port}/a") as response,
+        ):
+            assert response.http_version == "HTTP/2"
+            assert readers() == []
+            assert response.read() == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+
+    response = one_stream(tmp_path).response  # type: ignore[assignment]
+    assert response.arrival is None  # type: ignore[attr-defined]
+    assert response.phases.tls is not None  # type: ignore[attr-defined]

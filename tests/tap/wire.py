@@ -10,6 +10,9 @@ from contextlib import suppress
 from time import perf_counter_ns, sleep
 from typing import Self
 
+import h2.config
+import h2.connection
+import h2.events
 import trustme
 
 Serve = Callable[[socket.socket], None]
@@ -127,6 +130,33 @@ def streaming(stamps: Stamps, gaps_ms: list[int]) -> Serve:
             one.sendall(b"0\r\n\r\n")
 
     return serve
+
+
+def multiplexing(stamps: Stamps, tls: ssl.SSLContext, gap_ms: int) -> Serve:
+    """HTTP/2: an endless event stream for `/hang`, one of three events for any other path, `gap_ms` apart."""
+
+    def serve(one: socket.socket) -> None:
+        with tls.wrap_socket(one, server_side=True) as secured:
+            http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+            http.initiate_connection()
+            secured.sendall(http.data_to_send())
+            while data := secured.recv(65536):
+                for event in http.receive_data(data):
+                    if isinstance(event, h2.events.RequestReceived):
+                        stamps.stamp("request")
+                        path = dict(event.headers or ())[b":path"]
+                        _answer(secured, http, event.stream_id or 0, hang=path == b"/hang", gap_ms=gap_ms)
+                secured.sendall(http.data_to_send())
+
+    return serve
+
+
+def _answer(one: ssl.SSLSocket, http: h2.connection.H2Connection, stream: int, *, hang: bool, gap_ms: int) -> None:
+    http.send_headers(stream, [(":status", "200"), ("content-type", "text/event-stream")])
+    for number in range(3):
+        one.sendall(http.data_to_send())
+        sleep(gap_ms / 1e3)
+        http.send_data(stream, b"data: %d\n\n" % number, end_stream=not hang and number == 2)
 
 
 def proxying(stamps: Stamps, *, ms: int) -> Serve:
