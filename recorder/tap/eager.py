@@ -314,8 +314,9 @@ class _Task:
                 queue.ended = now, now - asked
         finally:
             try:
-                if queue.ended is None:  # cancelled, by us or with its event loop
-                    queue.closed = True
+                if queue.ended is None:  # cancelled
+                    if not queue.closed:  # not by us: its event loop ends
+                        queue.stop()
                     await self._close_body(chunks)
             finally:
                 self._changed.set()

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from recorder.core.records import Phases
 from recorder.log.streams import Stream
 from recorder.recording import Recording
 from tests.cli import recordings
 from tests.cli.command import COMMANDS, contents, recorder
+from tests.core.script import MS, Script
 
 
 @pytest.fixture
@@ -154,6 +156,29 @@ def test_show_tells_the_whole_story(text: Path) -> None:
         in table
     )
     assert "ttft_text_s" in recorder("show", text).stdout
+
+
+def test_show_tells_what_the_http_client_did_who_read_and_what_came_unseen(tmp_path: Path) -> None:
+    script = Script(arrival="eager", phases=Phases(send=(MS, 2 * MS), headers=(2 * MS, 100 * MS)), reused=True)
+    records = script.text(1, 200, text="{}").text(1, 350, hold=150, text="{}").end(360).records
+    path = recordings.write(tmp_path / "a.jsonl", records)
+    shown = recorder("show", path)
+    lines = shown.stdout.splitlines()
+
+    assert "  connection reused, send 1.0 ms, headers 98.0 ms" in lines
+    assert "  read ahead of the application: times are of the tap's own reads" in lines
+    found = rows("\n".join(lines[lines.index("body") + 1 : lines.index("end")]))
+    assert [(row["at_s"], row["gap_ms"], row["censored_ms"]) for row in found] == [
+        ("0.2000", "-", "-"),
+        ("0.3500", "150.0", "150.0"),
+    ]
+
+
+def test_show_tells_how_far_an_attempt_came_that_got_no_response(tmp_path: Path) -> None:
+    script = Script(status=None).end(300, "failed", phases=Phases(connect=(MS, 21 * MS), send=(21 * MS, 22 * MS)))
+    lines = recorder("show", recordings.write(tmp_path / "a.jsonl", script.records)).stdout.splitlines()
+
+    assert "  connect 20.0 ms, send 1.0 ms" in lines
 
 
 @pytest.mark.parametrize(
