@@ -23,7 +23,9 @@ from collections.abc import Iterable
 from msgspec import Raw
 from msgspec.structs import replace
 
+from .aws import with_payload
 from .decode import Decoder, Identity, Undecodable, decoder_for
+from .framing import Parser, parser_for
 from .payload import USUAL_TYPES, is_strict, match_usual_delta, read, usual_chars
 from .records import (
     NO_DATA,
@@ -61,10 +63,11 @@ class Attempt:
         self._encoding: str | None = None
         """Set while body bytes are kept as they come because they cannot be decoded."""
         self._event_stream = False
-        self._parser: SSEParser | None = None
+        self._parser: Parser | None = None
         """None for a body that is no event stream, or is one no longer."""
         self._plain = bytearray()
         self._status = 0
+        self._url = ""
         self._offset = 0
         self._fed = 0
         self._chunks = 0
@@ -92,6 +95,7 @@ class Attempt:
         clean = self._secrets.remove_from_text
         kept, redacted = self._redacted(body)
         data, text, base64 = _content(kept)
+        self._url = url
         return Request(
             stream=self.stream,
             seq=self._next(),
@@ -131,13 +135,13 @@ class Attempt:
         self._status = status
         self._encoding_named = encoding
         clean = self._secrets.remove_from_text
-        content_type = named.get("content-type", "").partition(";")[0].strip().lower()
-        self._event_stream = content_type == "text/event-stream"
+        parser = parser_for(named)
+        self._event_stream = parser is not None
         if decoder is None:
             self._encoding = encoding
         else:
             self._decoder = decoder
-            self._parser = SSEParser() if self._event_stream else None
+            self._parser = parser
         return Response(
             stream=self.stream,
             seq=self._next(),
@@ -177,7 +181,7 @@ class Attempt:
         else:
             self._ends.append(arrived)
         records += [self._block(block) for block in self._parser.feed(data)]
-        self._steady = self._parser.idle and self._completed == ordinal
+        self._steady = isinstance(self._parser, SSEParser) and self._parser.idle and self._completed == ordinal
         return records
 
     def _usual_deltas(self, data: bytes, at: int, wait: int, chunk: int, records: list[StreamRecord]) -> int:
@@ -240,12 +244,14 @@ class Attempt:
         how: How,
         error: ErrorInfo | None = None,
         *,
+        url: str | None = None,
         phases: Phases | None = None,
         reused: bool | None = None,
         waited: int | None = None,
         held: int | None = None,
     ) -> list[StreamRecord]:
-        """The end of the body, or of the attempt when there was no response."""
+        """The end of the body, or of the attempt when there was no response; then `url` is the one asked."""
+        told = self._status > 0 or url == self._url
         records = self._flush()
         summary = self._summary
         if error is not None:
@@ -262,6 +268,7 @@ class Attempt:
                 events=self._events,
                 bytes=self._fed,
                 chunks=self._chunks,
+                url=None if told or url is None else self._secrets.remove_from_text(url),
                 error=error,
                 summary=summary.record(),
                 split=split or None,
@@ -293,8 +300,10 @@ class Attempt:
             return self._bytes(block.wire)
         self._events += 1
         at, wait, chunk, split = self._arrival(len(block.wire))
-        wire, redacted = self._redacted(block.wire)
-        return self._event(_parsed(wire) if redacted else block, at, wait, chunk, split, redacted)
+        kept, redacted = self._redacted(block.payload if block.framed else block.wire)
+        if redacted:
+            block = with_payload(block.wire, kept) if block.framed else _parsed(kept)
+        return self._event(block, at, wait, chunk, split, redacted)
 
     def _event(
         self,
@@ -404,6 +413,8 @@ def _content(data: bytes) -> tuple[Raw, str | None, str | None]:
 
 def _spelling(block: Block, text: str | None) -> tuple[tuple[str, str] | None, str | None, str | None]:
     """(frame, raw, base64): the shortest of them that gives the wire bytes back, none for the usual spelling."""
+    if block.framed:
+        return None, None, b64encode(block.wire).decode("ascii")
     try:
         if text is None or text.encode() == block.payload:
             if block.usual:

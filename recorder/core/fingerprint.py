@@ -6,6 +6,7 @@ Left out are the fields in `VOLATILE`, which change from run to run and do not c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, cast
@@ -18,6 +19,16 @@ from .payload import as_object
 VOLATILE = ("metadata.user_id",)
 """Body fields that are not compared, as dotted paths."""
 
+_PLATFORM = re.compile(
+    r"/model/[^/?]+/invoke(?:-with-response-stream)?(?=\?|$)"
+    r"|/projects/[^/?]+/locations/[^/?]+/publishers/anthropic/models/[^/?]+:(?:streamR|r)awPredict(?=\?|$)"
+)
+"""Bedrock's and Vertex's paths. They say the model, and whether to stream, that the body says elsewhere."""
+_ON_PLATFORMS = ("model", "stream", "anthropic_version", "anthropic_beta")
+"""Members that the SDK moves between body, path and headers there, after its middleware saw the request."""
+_COUNTS_TOKENS = "/models/count-tokens:"
+"""Vertex's path for it names no model: there the body does."""
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -28,16 +39,22 @@ def attempt_of(headers: Mapping[str, str]) -> int:
 
 
 def path_of(url: str) -> str:
-    """The path and query of a URL from `/v1/` on: a recording answers whatever the base URL is."""
+    """The path and query of a URL, from `/v1/` on or as the platform has it: the base URL does not matter."""
     parts = urlsplit(url)
     path = parts.path
-    at = path.find("/v1/")
+    at = platform.start() if (platform := _PLATFORM.search(path)) else path.find("/v1/")
     return (path[at:] if at >= 0 else path) + (f"?{parts.query}" if parts.query else "")
+
+
+def is_platform(path: str) -> bool:
+    """True for a path on which Bedrock or Vertex serves Claude."""
+    return _PLATFORM.match(path) is not None
 
 
 def canonical(method: str, url: str, body: Any, ignore: Sequence[str] = ()) -> bytes:
     """The bytes that are compared. `body`: decoded JSON, a text, or None; `ignore`: fields left out as well."""
-    request = [method.upper(), path_of(url), without_volatile(body, ignore)]
+    path = path_of(url)
+    request = [method.upper(), path, compared(path, body, ignore)]
     try:
         return _encode(request)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, a number beyond 64 bits
@@ -70,10 +87,12 @@ def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
         yield f"{path}: {_short(recorded)} recorded, {_short(asked)} asked"
 
 
-def without_volatile(body: Any, ignore: Sequence[str] = ()) -> Any:
-    """`body` as it is compared: without what is `VOLATILE` and what `ignore` names."""
-    for path in (*VOLATILE, *ignore):
-        body = _without(body, path.split("."))
+def compared(path: str, body: Any, ignore: Sequence[str] = ()) -> Any:
+    """`body` as it is compared: without what is `VOLATILE` there and what `ignore` names. `path`: as from `path_of`."""
+    left_out = (*VOLATILE, *_ON_PLATFORMS) if is_platform(path) else VOLATILE
+    for name in (*left_out, *ignore):
+        if name != "model" or _COUNTS_TOKENS not in path:
+            body = _without(body, name.split("."))
     return body
 
 

@@ -217,6 +217,8 @@ class End(Struct, tag="end", tag_field="kind", kw_only=True, frozen=True, omit_d
     chunks: Int
     wait: Int = 0
     """ns blocked in the read that found the end."""
+    url: str | None = None
+    """The absolute URL that was asked, where no response says it and the request line could not know it."""
     error: ErrorInfo | None = None
     summary: Summary | None = None
     split: tuple[Split, ...] | None = None

@@ -48,6 +48,7 @@ class Block(Struct, frozen=True, gc=False):
     `payload` is None when the block dispatches no event; else the data lines joined by LF, as bytes.
     `usual`: the block is spelt `event: NAME\\ndata: PAYLOAD\\n\\n` (or without the first line). Otherwise `frame`
     is what stands before and after the payload, unless the payload is not one stretch of the wire.
+    `framed`: the wire is no text but a binary frame with the payload inside (aws.py).
     """
 
     wire: bytes
@@ -57,6 +58,7 @@ class Block(Struct, frozen=True, gc=False):
     usual: bool = False
     id: str | None = None
     retry: int | None = None
+    framed: bool = False
 
 
 class SSEParser:

@@ -44,6 +44,8 @@ class Ended(Struct, frozen=True):
     reused: bool | None = None
     waited: int | None = None
     held: int | None = None
+    url: str | None = None
+    """Of the request that failed."""
 
 
 class Dropped(Struct, frozen=True):

@@ -39,7 +39,8 @@ class Stream:
     @property
     def url(self) -> str:
         """The URL that answered, as far as it is known: the request line may have less of it."""
-        return (self.response.url if self.response else None) or self.request.url
+        known = (self.response.url if self.response else None) or (self.end.url if self.end else None)
+        return known or self.request.url
 
     @property
     def call(self) -> str:

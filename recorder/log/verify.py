@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from recorder.core import wire
+from recorder.core.framing import Parser, parser_for
 from recorder.core.payload import read
 from recorder.core.records import (
     Bytes,
@@ -238,7 +239,7 @@ class _Stream:
     def _event(self, event: Event, sent: bytes | None) -> Iterator[str]:
         if sent is None:
             return
-        blocks = _blocks(sent, first=self._last is None)
+        blocks = _blocks(self._parser(), sent, first=self._last is None)
         block = blocks[0] if len(blocks) == 1 else Block(sent)
         payload = block.payload
         if payload is None:
@@ -267,7 +268,7 @@ class _Stream:
             return
         if end.bytes != self._bytes:
             yield f"end says {end.bytes} bytes, there are {self._bytes}"
-        is_stream = self._is_event_stream()
+        is_stream = self._parser() is not None
         if not is_stream and self._pieces == 1 and self._last is not None:
             self._summary.body(wire.wire(self._last), self._response.status if self._response else 0)
         if self._opaque or (self._pieces > 1 and not is_stream):
@@ -280,9 +281,8 @@ class _Stream:
         if self._summary.stopped and not end.complete:
             yield "not complete, but there is a message_stop"
 
-    def _is_event_stream(self) -> bool:
-        kind = self._response.headers.get("content-type", "") if self._response else ""
-        return kind.partition(";")[0].strip().lower() == "text/event-stream"
+    def _parser(self) -> Parser | None:
+        return parser_for(self._response.headers) if self._response else None
 
 
 def _has_payload(record: Event | Bytes) -> bool:
@@ -291,9 +291,9 @@ def _has_payload(record: Event | Bytes) -> bool:
     return bool(bytes(record.data)) or any(text is not None for text in spelt)
 
 
-def _blocks(sent: bytes, *, first: bool) -> list[Block]:
-    parser = SSEParser()
-    if not first:
+def _blocks(parser: Parser | None, sent: bytes, *, first: bool) -> list[Block]:
+    parser = parser or SSEParser()
+    if not first and isinstance(parser, SSEParser):
         parser.feed(b"\n")  # only the first block of a body may begin with a BOM
     return [*parser.feed(sent), *parser.flush()]
 

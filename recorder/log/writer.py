@@ -320,6 +320,7 @@ class Writer:
                     wait,
                     item.how,
                     item.error,
+                    url=item.url,
                     phases=item.phases,
                     reused=item.reused,
                     waited=item.waited,

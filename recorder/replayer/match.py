@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from recorder.core.fingerprint import attempt_of, canonical, differences, fingerprint, path_of, without_volatile
+from recorder.core.fingerprint import attempt_of, canonical, compared, differences, fingerprint, path_of
 from recorder.core.payload import lenient
 from recorder.core.redact import Secrets, credentials
 from recorder.log.streams import Stream
@@ -174,6 +174,7 @@ def _differences(stream: Stream, asked: Asked, ignore: Sequence[str]) -> Iterabl
     request = stream.request
     if request.method != asked.method.upper():
         yield f"method: {request.method} recorded, {asked.method} asked"
-    if path_of(stream.url) != path_of(asked.url):
-        yield f"path: {path_of(stream.url)} recorded, {path_of(asked.url)} asked"
-    yield from differences(without_volatile(request.body, ignore), without_volatile(asked.body, ignore))
+    recorded, path = path_of(stream.url), path_of(asked.url)
+    if recorded != path:
+        yield f"path: {recorded} recorded, {path} asked"
+    yield from differences(compared(recorded, request.body, ignore), compared(path, asked.body, ignore))

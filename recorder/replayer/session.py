@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar, cast
 import anthropic
 import httpx2
 
+from recorder.core.fingerprint import is_platform, path_of
 from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
 
@@ -138,8 +139,11 @@ class Replay:
         return cast("Function", answered_async if inspect.iscoroutinefunction(function) else answered)
 
     def answers(self, request: httpx2.Request) -> bool:
-        """True for a request to Claude: it says so, or its path was recorded."""
-        return "anthropic-version" in request.headers or request.url.path in self._shelf.paths
+        """True for a request to Claude: it says so, its path does, or its path was recorded."""
+        if "anthropic-version" in request.headers:
+            return True
+        path = path_of(str(request.url)).partition("?")[0]
+        return is_platform(path) or path in self._shelf.paths
 
     def handle(self, request: httpx2.Request, _: stand_in.RealTransport, /) -> httpx2.Response:
         """Answers; never by the network."""

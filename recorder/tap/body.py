@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
+import anthropic
 import httpx2
 
 from recorder.core.attempt import Attempt
@@ -92,7 +93,7 @@ class Watch:
             self._dropped_bytes += len(data)
             self._writer.count_dropped(len(data))
 
-    def end(self, now: int, wait: int, how: How, error: ErrorInfo | None = None) -> None:
+    def end(self, now: int, wait: int, how: How, error: ErrorInfo | None = None, url: str | None = None) -> None:
         """The end, once: what comes after the first is what closing does."""
         if self._ended:
             return
@@ -101,13 +102,13 @@ class Watch:
             self._tell_dropped(now)
         phases, reused = (None, None) if self._answered else self._phases(True)
         self._writer.put(
-            self._attempt, now - self._sent, wait, Ended(how, error, phases, reused, self.waited, self.held)
+            self._attempt, now - self._sent, wait, Ended(how, error, phases, reused, self.waited, self.held, url)
         )
 
     def failed(self, now: int, wait: int, error: BaseException) -> None:
         """An exception came out of the transport. Cancellation and the like are the application's doing."""
         how: How = "failed" if isinstance(error, Exception) else "closed"
-        self.end(now, wait, how, _error_info(error))
+        self.end(now, wait, how, _error_info(error), _url_of(error))
 
     def closed(self) -> None:
         if not self._ended:
@@ -139,6 +140,17 @@ def _error_info(error: BaseException) -> ErrorInfo:
     package = kind.__module__.partition(".")[0]
     name = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
     return ErrorInfo(type=name, message=str(error))
+
+
+def _url_of(error: BaseException) -> str | None:
+    """Of the request that failed: SDK middleware does not know it before."""
+    request = error.request if isinstance(error, anthropic.APIConnectionError) else None
+    return url_without_login(request.url) if request is not None else None
+
+
+def url_without_login(url: httpx2.URL) -> str:
+    """The URL without `user:password@`."""
+    return str(url.copy_with(username=None, password=None) if url.userinfo else url)
 
 
 class SyncBody(httpx2.SyncByteStream):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
 
 import anthropic
 import httpx2
@@ -35,12 +35,12 @@ from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
 from recorder.log.writer import QUEUE_BYTES, Writer
 from recorder.version import __version__
 
-from .body import AsyncBody, SyncBody, Watch, watch_response
+from .body import AsyncBody, SyncBody, Watch, url_without_login, watch_response
 from .eager import ahead_of
 from .phases import install_behind, recording
 
 if TYPE_CHECKING:
-    from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext
+    from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext, MiddlewareInput
 
 log = logging.getLogger("recorder")
 
@@ -51,7 +51,19 @@ _last_call: ContextVar[tuple[str, str]] = ContextVar("recorder_last_call", defau
 
 Arrival = Literal["pull", "eager"]
 """Who reads a stream from the transport, and when: the application when it likes, or the tap at once."""
-Client = TypeVar("Client", bound=anthropic.Anthropic | anthropic.AsyncAnthropic)
+_CREDENTIALS = ("api_key", "auth_token", "access_token", "aws_secret_key", "aws_session_token")
+"""Attributes of the SDK's clients, on whatever platform. What they call for is learnt from the requests."""
+
+Client = TypeVar("Client", bound="_WithMiddleware")
+
+
+class _WithMiddleware(Protocol):
+    """Any client of the SDK, sync or async, on any platform."""
+
+    @property
+    def middleware(self) -> tuple[MiddlewareInput, ...]: ...
+
+    def with_middleware(self, *middleware: MiddlewareInput) -> Self: ...
 
 
 @contextmanager
@@ -131,7 +143,7 @@ class Tap(Middleware):
 
     def wrap(self, client: Client) -> Client:
         """A copy of `client` that is recorded; it shares the HTTP client of the original, which is not."""
-        for name in ("api_key", "auth_token"):
+        for name in _CREDENTIALS:
             if isinstance(value := getattr(client, name, None), str):
                 self._learn(value)
         return client if self in client.middleware else client.with_middleware(self)
@@ -284,11 +296,6 @@ class Tap(Middleware):
             pid=os.getpid(),
             source=self._source,
         )
-
-
-def url_without_login(url: httpx2.URL) -> str:
-    """The URL without `user:password@`."""
-    return str(url.copy_with(username=None, password=None) if url.userinfo else url)
 
 
 def _body(request: APIRequest) -> bytes:

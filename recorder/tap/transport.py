@@ -9,8 +9,8 @@ import httpx2
 
 from recorder.core.fingerprint import attempt_of
 
-from .body import AsyncBody, SyncBody, Watch, watch_response
-from .middleware import Tap, url_without_login
+from .body import AsyncBody, SyncBody, Watch, url_without_login, watch_response
+from .middleware import Tap
 from .phases import traced
 
 _REMEMBERED = 1024

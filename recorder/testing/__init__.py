@@ -10,6 +10,8 @@ ends. `chunkings` cuts a body in the places where parsers break; `ManualClock` r
 Every time is an integer in nanoseconds (ns) since the request was fully received. Times are absolute
 deadlines, so a late step delays no later one.
 
+`bedrock_reply` answers as Bedrock does, in binary frames.
+
 `answer_from` makes the upstream answer from recordings, `reply_of` makes a script of one recorded stream.
 These two are loaded when first used: unlike the rest they need the library, and the SDK.
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recorder.testing.aws import bedrock_event, bedrock_exception, bedrock_frame, bedrock_reply
 from recorder.testing.chunks import chunkings
 from recorder.testing.clock import ManualClock
 from recorder.testing.connection import Received
@@ -34,6 +37,10 @@ __all__ = [
     "Step",
     "Upstream",
     "answer_from",
+    "bedrock_event",
+    "bedrock_exception",
+    "bedrock_frame",
+    "bedrock_reply",
     "chunkings",
     "encode_event",
     "gzip_steps",

@@ -111,7 +111,7 @@ joined AS (
         responses."at" AS headers_at,
         responses.status,
         responses.headers AS response_headers,
-        coalesce(responses.url, requests.url) AS full_url,
+        coalesce(responses.url, ends.url, requests.url) AS full_url,
         coalesce(responses.phases, ends.phases) AS phases,
         coalesce(responses.reused, ends.reused) AS reused,
         ends."end" AS ended,
