@@ -88,7 +88,7 @@ def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
 
 
 def compared(path: str, body: Any, ignore: Sequence[str] = ()) -> Any:
-    """`body` as it is compared: without what is `VOLATILE` there and what `ignore` names. `path`: as from `path_of`."""
+    """`body` as it is compared, without what is `VOLATILE` there and what `ignore` names. `path`: of `path_of`."""
     left_out = (*VOLATILE, *_ON_PLATFORMS) if is_platform(path) else VOLATILE
     for name in (*left_out, *ignore):
         if name != "model" or _COUNTS_TOKENS not in path:

@@ -48,7 +48,7 @@ def dispatched(blocks: list[Block]) -> list[tuple[str | None, str]]:
 
 
 def by_the_sdk(body: bytes) -> list[tuple[str | None, str]]:
-    pytest.importorskip("botocore", reason="the SDK's decoder needs botocore")
+    pytest.importorskip("botocore", reason="needs botocore")
     from anthropic.lib.bedrock._stream_decoder import AWSEventStreamDecoder
 
     return [(sse.event, sse.data) for sse in AWSEventStreamDecoder().iter_bytes(iter([body]))]
