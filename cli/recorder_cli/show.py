@@ -52,7 +52,8 @@ def show(path: Path, stream: str | None, part: Part | None, full: bool, salvage:
     """
     one = one_stream(path, stream, salvage=salvage)
     try:
-        one.body()
+        if not one.reduced:
+            one.body()
     except ValueError as error:  # base64 that is none
         raise Failure(f"{one.path}: stream {one.id}: its bytes cannot be read: {error}", Exit.CORRUPT) from None
     if part is not None:
@@ -79,6 +80,12 @@ def _print_part(stream: Stream, part: Part) -> None:
             for event in stream.events:
                 write(encode_line(event).decode().rstrip("\n"))
         case "body":
+            if stream.reduced:
+                raise Failure(
+                    f"{stream.path}: stream {stream.id}: its body is a file, of which only size and SHA-256 are "
+                    "recorded: see the output as json",
+                    Exit.NOTHING_TO_READ,
+                )
             _print_body(stream.body())
 
 

@@ -69,6 +69,8 @@ def _row(seq: int, at: int, **fields: Any) -> Row:
 
 
 def _content(record: Event | Bytes) -> dict[str, Any]:
+    if isinstance(record, Bytes) and record.sha256 is not None:
+        return {"event": "(bytes)", "text": f"({record.size} bytes, SHA-256 so far {record.sha256})"}
     if isinstance(record, Bytes):
         return {"event": "(bytes)", "text": wire.payload(record).decode("utf-8", "backslashreplace")}
     return {

@@ -11,14 +11,15 @@ Rules that hold in every state:
    understood; parsing degrades, recording does not.
 3. A record names the chunk that completed it; chunks that ended earlier inside it stand in `split`.
 4. Nothing is held back longer than it takes to know what it is: an event is a record as soon as its last
-   byte is here. A body that is no event stream is held up to `PIECE` bytes, then written in pieces.
+   byte is here. A body that is no event stream is held up to a bound, then written in pieces (plain.py).
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from hashlib import sha256
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from .aws import with_payload
 from .decode import Decoder, Identity, Undecodable, decoder_for
 from .framing import Parser, parser_for
 from .payload import USUAL_TYPES, is_strict, match_usual_delta, read, usual_chars
+from .plain import PIECE, Piece, PlainBody
 from .records import (
     NO_DATA,
     Bytes,
@@ -35,6 +37,7 @@ from .records import (
     Event,
     Gap,
     How,
+    Part,
     Phases,
     Request,
     Response,
@@ -44,9 +47,6 @@ from .records import (
 from .redact import Secrets, request_headers, response_headers
 from .sse import Block, SSEParser
 from .summary import Summarizer
-
-PIECE = 1 << 20
-"""Bytes of a body that is no event stream in one record: bounds what the tap holds of a large download."""
 
 
 class Attempt:
@@ -65,7 +65,7 @@ class Attempt:
         self._event_stream = False
         self._parser: Parser | None = None
         """None for a body that is no event stream, or is one no longer."""
-        self._plain = bytearray()
+        self._plain = PlainBody()
         self._status = 0
         self._url = ""
         self._offset = 0
@@ -90,11 +90,14 @@ class Attempt:
         headers: Iterable[tuple[str, str]],
         body: bytes,
         tags: dict[str, str] | None = None,
+        parts: tuple[Part, ...] = (),
     ) -> Request:
-        """The request, at 0."""
+        """The request, at 0. `headers` are asked for the size of a body that is not given."""
+        pairs = list(headers)
         clean = self._secrets.remove_from_text
         kept, redacted = self._redacted(body)
         data, text, base64 = _content(kept)
+        size, digest = _unsaid(pairs, kept, base64)
         self._url = url
         return Request(
             stream=self.stream,
@@ -106,10 +109,13 @@ class Attempt:
             attempt=self.attempt,
             method=method,
             url=clean(url),
-            headers={name: clean(value) for name, value in request_headers(headers).items()},
+            headers={name: clean(value) for name, value in request_headers(pairs).items()},
             data=data,
             text=text,
-            base64=base64,
+            base64=None if digest else base64,
+            size=size,
+            sha256=digest,
+            parts=tuple(_clean_part(part, clean) for part in parts) or None,
             tags={clean(name): clean(value) for name, value in tags.items()} if tags else None,
             redacted=redacted,
         )
@@ -170,7 +176,7 @@ class Attempt:
         arrived = (self._fed, at, wait, ordinal)
         if self._parser is None:
             self._ends.append(arrived)
-            return self._pieces(data)
+            return [self._piece(piece) for piece in self._plain.feed(data, reduce=self._encoding is None)]
         records: list[StreamRecord] = []
         if self._steady and data:
             self._ends[0] = arrived
@@ -215,15 +221,6 @@ class Attempt:
             end = match.end()
         self._offset += end
         return end
-
-    def _pieces(self, data: bytes) -> list[StreamRecord]:
-        """Bytes of a body that is no event stream."""
-        self._plain += data
-        records: list[StreamRecord] = []
-        while len(self._plain) >= PIECE:
-            records.append(self._bytes(bytes(self._plain[:PIECE])))
-            del self._plain[:PIECE]
-        return records
 
     def gap(self, at: int, chunks: int, size: int, reason: str) -> list[StreamRecord]:
         """Chunks that could not be recorded: what is whole is written, the rest is read on from the next block."""
@@ -288,12 +285,11 @@ class Attempt:
     def _flush(self) -> list[StreamRecord]:
         if self._parser is not None:
             return [self._block(block) for block in self._parser.flush()]
-        if not self._plain:
-            return []
-        data = bytes(self._plain)
-        self._plain.clear()
-        self._summary.body(self._redacted(data)[0], self._status)
-        return [self._bytes(data)]
+        whole = self._plain.whole
+        pieces = self._plain.flush(reduce=self._encoding is None)
+        if whole and pieces:
+            self._summary.body(self._redacted(pieces[0].wire)[0], self._status)
+        return [self._piece(piece) for piece in pieces]
 
     def _block(self, block: Block) -> StreamRecord:
         if block.payload is None:
@@ -347,6 +343,21 @@ class Attempt:
         kept = self._secrets.remove(data)
         return kept, None if kept == data else ("api_key",)
 
+    def _piece(self, piece: Piece) -> Bytes:
+        if piece.sha256 is None:
+            return self._bytes(piece.wire)
+        at, wait, chunk, split = self._arrival(len(piece.wire))
+        return Bytes(
+            stream=self.stream,
+            seq=self._next(),
+            at=at,
+            wait=wait,
+            chunk=chunk,
+            size=len(piece.wire),
+            sha256=piece.sha256,
+            split=split,
+        )
+
     def _bytes(self, wire: bytes) -> Bytes:
         at, wait, chunk, split = self._arrival(len(wire))
         kept, redacted = self._redacted(wire)
@@ -397,6 +408,19 @@ def _parsed(wire: bytes) -> Block:
     """The one block of `wire`, from which secrets were taken: none of them holds a line end."""
     parser = SSEParser()
     return [*parser.feed(wire), *parser.flush()][0]
+
+
+def _unsaid(headers: Iterable[tuple[str, str]], body: bytes, base64: str | None) -> tuple[int | None, str | None]:
+    """(size, SHA-256) of a request's body that is not recorded."""
+    if base64 is not None and len(body) > PIECE:
+        return len(body), sha256(body).hexdigest()
+    length = next((value for name, value in headers if name.lower() == "content-length"), "0")
+    return (int(length) or None if not body and length.isdecimal() and len(length) < 19 else None), None
+
+
+def _clean_part(part: Part, clean: Callable[[str], str]) -> Part:
+    given = {"filename": part.filename, "type": part.type}
+    return replace(part, name=clean(part.name), **{key: value and clean(value) for key, value in given.items()})
 
 
 def _content(data: bytes) -> tuple[Raw, str | None, str | None]:

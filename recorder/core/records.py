@@ -45,6 +45,20 @@ class Header(Struct, tag="header", tag_field="kind", kw_only=True, frozen=True, 
     """The segment that this one goes on from; a stream may begin there and end here."""
 
 
+class Part(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A file that a multipart request uploads. Its bytes are not recorded."""
+
+    name: str
+    """Of the form's field."""
+    filename: str | None = None
+    type: str | None = None
+    """Its content type, as far as the application gave one."""
+    size: Int | None = None
+    """Bytes; absent where only reading it would have told."""
+    sha256: str | None = None
+    """Absent where it was streamed, or large."""
+
+
 class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
     """One HTTP attempt, logged before its response."""
 
@@ -65,6 +79,12 @@ class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True
     """The body, verbatim, where it is JSON every reader accepts; else `text` or `base64`."""
     text: str | None = None
     base64: str | None = None
+    size: Int | None = None
+    """Bytes of a body that is not recorded: a large binary one, or one that was streamed."""
+    sha256: str | None = None
+    """Of a large binary body."""
+    parts: tuple[Part, ...] | None = None
+    """The files of a multipart body."""
     tags: dict[str, str] | None = None
     redacted: tuple[str, ...] | None = None
 
@@ -165,6 +185,10 @@ class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, om
     data: Raw = NO_DATA
     text: str | None = None
     base64: str | None = None
+    size: Int | None = None
+    """Bytes of a piece that is not recorded, of a large binary body."""
+    sha256: str | None = None
+    """Of the body up to the end of that piece."""
     encoded: str | None = None
     """The content-encoding these bytes are still in, because they could not be decoded."""
     split: tuple[Split, ...] | None = None

@@ -22,6 +22,10 @@ class Chunk(Struct, frozen=True, gc=False):
     data: bytes
 
 
+class NotRecorded(ValueError):
+    """The bytes of the body were not recorded, only their number and their hash."""
+
+
 def payload(record: Event | Bytes | Request) -> bytes:
     """What `data`, `text` or `base64` of the record stand for; of an event, the payload it dispatched."""
     if data := bytes(record.data):
@@ -34,8 +38,12 @@ def payload(record: Event | Bytes | Request) -> bytes:
 
 
 def wire(record: Event | Bytes) -> bytes:
-    """The exact body bytes of the record."""
+    """The exact body bytes of the record. Raises NotRecorded."""
     if isinstance(record, Bytes):
+        if record.sha256 is not None:
+            raise NotRecorded(
+                f"stream {record.stream}: its body is large and binary: only its size and hash are kept"
+            )
         return payload(record)
     if record.raw is not None:
         return record.raw.encode()
@@ -48,14 +56,14 @@ def wire(record: Event | Bytes) -> bytes:
 
 
 def body(records: Iterable[Record]) -> bytes:
-    """The body of a stream, after content-decoding, byte for byte."""
+    """The body of a stream, after content-decoding, byte for byte. Raises NotRecorded."""
     return b"".join(wire(record) for record in records if isinstance(record, Event | Bytes))
 
 
 def chunks(records: Iterable[Record]) -> list[Chunk]:
     """The chunks of a stream: their bytes, and when and how long the application waited for each.
 
-    How the boundaries are stored is told in FORMAT.md, "Chunks".
+    How the boundaries are stored is told in FORMAT.md, "Chunks". Raises NotRecorded.
     """
     done: list[Chunk] = []
     parts: list[bytes] = []

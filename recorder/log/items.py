@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from msgspec import Struct
 
-from recorder.core.records import ErrorInfo, How, Phases
+from recorder.core.records import ErrorInfo, How, Part, Phases
 
 UNIT = 512
 """Bytes of a body that count as one item of the queue."""
+
+
+class SentPart(Struct, frozen=True):
+    """A file of a multipart request. `content`: what the writer computes a hash of, where it is at hand."""
+
+    name: str
+    filename: str | None
+    type: str | None
+    size: int | None
+    content: bytes | None
+
+    def record(self) -> Part:
+        digest = sha256(self.content).hexdigest() if self.content is not None else None
+        return Part(name=self.name, filename=self.filename, type=self.type, size=self.size, sha256=digest)
 
 
 class Sent(Struct, frozen=True):
@@ -20,6 +36,7 @@ class Sent(Struct, frozen=True):
     headers: list[tuple[str, str]]
     body: bytes
     tags: dict[str, str] | None
+    parts: tuple[SentPart, ...] = ()
 
 
 class Received(Struct, frozen=True):
@@ -63,7 +80,9 @@ def weight(item: bytes | Note) -> int:
     """Entries in the second deque, beside the item's own."""
     if type(item) is bytes:
         return len(item) // UNIT
-    return len(item.body) // UNIT if type(item) is Sent else 0
+    if type(item) is not Sent:
+        return 0
+    return (len(item.body) + sum(len(part.content or b"") for part in item.parts)) // UNIT
 
 
 class Stats(Struct, kw_only=True):

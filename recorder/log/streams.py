@@ -53,18 +53,27 @@ class Stream:
         return [record for record in self.records if isinstance(record, Event)]
 
     def chunks(self) -> list[wire.Chunk]:
-        """The body as the transport delivered it: bytes, `at` and `wait` in ns."""
+        """The body as the transport delivered it: bytes, `at` and `wait` in ns. Raises NotRecorded, as `body`."""
         return wire.chunks(self.records)
 
     def body(self) -> bytes:
-        """The body, after content-decoding, byte for byte (but for what was redacted)."""
+        """The body, after content-decoding, byte for byte (but for what was redacted).
+
+        Raises `recorder.core.wire.NotRecorded` (a ValueError) where `reduced`.
+        """
         return wire.body(self.records)
+
+    @property
+    def reduced(self) -> bool:
+        """The body was large and binary: only its size and its SHA-256 were kept."""
+        return any(isinstance(record, Bytes) and record.sha256 is not None for record in self.records)
 
     def message(self) -> dict[str, Any] | None:
         """The final Message, as far as it came: folded from the events, or the JSON body of a plain call."""
         if self.events:
             return fold(lenient(wire.payload(event)) for event in self.events)
-        body = as_object(lenient(self.body())) if any(isinstance(one, Bytes) for one in self.records) else None
+        has_body = any(isinstance(one, Bytes) for one in self.records) and not self.reduced
+        body = as_object(lenient(self.body())) if has_body else None
         return body if body is not None and body.get("type") == "message" else None
 
     def timing(self) -> Timing:

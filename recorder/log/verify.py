@@ -37,7 +37,7 @@ from .footers import Footers
 from .lock import is_live
 from .reader import Problem, RecordingError, read_records
 
-_COUNTS = ("at", "wait", "wall", "mono", "attempt", "status", "chunk", "events", "bytes", "chunks")
+_COUNTS = ("at", "wait", "wall", "mono", "attempt", "status", "chunk", "events", "bytes", "chunks", "size")
 """Fields that are times or counts: never negative, and within 64 bits."""
 
 
@@ -189,6 +189,8 @@ class _Stream:
                 yield from self._body(record, sent)
                 yield from self._event(record, sent)
             case Bytes():
+                if (record.size is None) != (record.sha256 is None) or (record.sha256 and _has_payload(record)):
+                    yield "size and sha256 stand together, and for bytes that are not there"
                 self._pieces += 1
                 yield from self._body(record, wire.wire(record) if _has_payload(record) else None)
                 self._opaque = self._opaque or record.encoded is not None
@@ -208,7 +210,7 @@ class _Stream:
             yield f"seq {record.seq} where {self._next_seq} comes next"
         self._next_seq = record.seq + 1
         for name in _COUNTS:
-            if getattr(record, name, 0) < 0:
+            if (getattr(record, name, 0) or 0) < 0:
                 yield f"{name} is {getattr(record, name)}"
         if record.at < self._at:
             yield f"at {record.at} is before {self._at}, the record before"

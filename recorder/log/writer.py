@@ -143,7 +143,7 @@ class Writer:
             self.stats.dropped_streams += 0 if self._closing else 1
             return False
         self._mutes[attempt] = mute
-        self._extra.extend(repeat(None, len(sent.body) // UNIT))
+        self._extra.extend(repeat(None, weight(sent)))
         self.put(attempt, 0, 0, sent)
         return True
 
@@ -296,6 +296,7 @@ class Writer:
                         headers=item.headers,
                         body=item.body,
                         tags=item.tags,
+                        parts=tuple(part.record() for part in item.parts),
                     )
                 ]
             case Received():

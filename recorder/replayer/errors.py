@@ -11,9 +11,10 @@ from anthropic import AnthropicError
 class NoMatch(AnthropicError):
     """A request came that no recording answers.
 
-    `kind`: `empty` (the recording has no streams), `served` (all that match were served already), `differs`,
-    `unlike` (nothing of this path was recorded) or `ambiguous` (several replays would answer). `differences`
-    between the request and the nearest recording, whose id is `nearest`, as JSON paths with both values.
+    `kind`: `empty` (the recording has no streams), `served` (all that match were served already), `reduced`
+    (the answer was a file, of which a recording keeps the hash alone), `differs`, `unlike` (nothing of this path
+    was recorded) or `ambiguous` (several replays would answer). `differences` between the request and the nearest
+    recording, whose id is `nearest`, as JSON paths with both values.
     """
 
     def __init__(

@@ -7,18 +7,22 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import httpx2
 
 from recorder.core.fingerprint import attempt_of, canonical, compared, differences, fingerprint, path_of
 from recorder.core.payload import lenient
+from recorder.core.records import Bytes, Request
 from recorder.core.redact import Secrets, credentials
+from recorder.core.wire import payload
 from recorder.log.streams import Stream
 
 from .errors import NoMatch
 
 _SHOWN = 8
+_HASH = "sha256:"
 _CANDIDATES = 50
 _COMPARED = 20_000
 """Requests, and characters of each, that are compared to find the nearest one: it takes time in an event loop."""
@@ -38,15 +42,13 @@ def asked(request: httpx2.Request) -> Asked:
     secrets = Secrets(credentials(request.headers))
     content = b"" if _is_multipart(request) else _content(request)
     content = secrets.remove(content) if secrets.found_in(content) else content
-    value = lenient(content) if content else None
-    body = content.decode("utf-8", "replace") if content and value is None else value
-    return Asked(request.method, str(request.url), body, attempt_of(request.headers))
+    return Asked(request.method, str(request.url), _body_of(content), attempt_of(request.headers))
 
 
 def asked_by(stream: Stream) -> Asked:
     """What a recorded request asked."""
     request = stream.request
-    return Asked(request.method, stream.url, request.body, request.attempt)
+    return Asked(request.method, stream.url, _recorded_body(request), request.attempt)
 
 
 def _is_multipart(request: httpx2.Request) -> bool:
@@ -107,13 +109,15 @@ class Shelf:
             return bool(_first_of(self._waiting.get(self._key(asked), {}), asked.attempt))
 
     def take(self, asked: Asked) -> Stream:
-        """The stream that answers. Raises NoMatch.
+        """The stream that answers. Raises NoMatch, also where the body that answered was not recorded.
 
         Among equal requests, the first one sent; of a retried one, the attempt that this request is.
         """
         with self._lock:
             attempts = self._waiting.get(self._key(asked))
             if waiting := _first_of(attempts or {}, asked.attempt):
+                if waiting[0].reduced:
+                    raise self._reduced(waiting[0])
                 stream = waiting.popleft()
                 if self._repeat:
                     waiting.append(stream)
@@ -123,6 +127,15 @@ class Shelf:
 
     def _key(self, asked: Asked) -> str:
         return fingerprint(asked.method, asked.url, asked.body, self._ignore)
+
+    def _reduced(self, stream: Stream) -> NoMatch:
+        size = sum(record.size or 0 for record in stream.records if isinstance(record, Bytes))
+        return NoMatch(
+            f"{self._name}: {stream.request.method} {path_of(stream.url)}: recorded, but the answer is a file of "
+            f"{size} bytes, and a recording keeps its SHA-256 alone; answer this request from the file itself",
+            kind="reduced",
+            nearest=stream.id,
+        )
 
     def _no_match(self, asked: Asked, *, served: bool) -> NoMatch:
         path = path_of(asked.url)
@@ -159,6 +172,24 @@ def _sent(stream: Stream) -> tuple[int, str]:
     return stream.header.wall - stream.header.mono + stream.request.mono, stream.id
 
 
+def _recorded_body(request: Request) -> Any:
+    if request.sha256 is not None:
+        return _HASH + request.sha256
+    return request.body if request.base64 is None else _body_of(payload(request))
+
+
+def _body_of(content: bytes) -> Any:
+    """A body as it is compared: JSON decoded, any other text as it is, what is no text by its hash."""
+    if not content:
+        return None
+    if (value := lenient(content)) is not None:
+        return value
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return _HASH + sha256(content).hexdigest()
+
+
 def _first_of(attempts: dict[int, deque[Stream]], attempt: int) -> deque[Stream] | None:
     """The streams of this attempt of a call; without any, those of the first attempt that has some."""
     return attempts.get(attempt) or next((queue for queue in attempts.values() if queue), None)
@@ -166,7 +197,7 @@ def _first_of(attempts: dict[int, deque[Stream]], attempt: int) -> deque[Stream]
 
 def _likeness(stream: Stream, wanted: str) -> float:
     request = stream.request
-    have = canonical(request.method, stream.url, request.body).decode()[:_COMPARED]
+    have = canonical(request.method, stream.url, _recorded_body(request)).decode()[:_COMPARED]
     return SequenceMatcher(None, have, wanted, autojunk=False).quick_ratio()
 
 
@@ -177,4 +208,4 @@ def _differences(stream: Stream, asked: Asked, ignore: Sequence[str]) -> Iterabl
     recorded, path = path_of(stream.url), path_of(asked.url)
     if recorded != path:
         yield f"path: {recorded} recorded, {path} asked"
-    yield from differences(compared(recorded, request.body, ignore), compared(path, asked.body, ignore))
+    yield from differences(compared(recorded, _recorded_body(request), ignore), compared(path, asked.body, ignore))

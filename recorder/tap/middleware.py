@@ -16,7 +16,7 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -30,13 +30,14 @@ from anthropic import Middleware
 from recorder.core.attempt import Attempt
 from recorder.core.records import FORMAT, VERSION, Header
 from recorder.core.redact import Secrets, credentials
-from recorder.log.items import Sent, Stats
+from recorder.log.items import Sent, SentPart, Stats
 from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
 from recorder.log.writer import QUEUE_BYTES, Writer
 from recorder.version import __version__
 
 from .body import AsyncBody, SyncBody, Watch, url_without_login, watch_response
 from .eager import ahead_of
+from .parts import parts_of
 from .phases import install_behind, recording
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class Tap(Middleware):
         body: bytes,
         call: str | None,
         attempt: int,
+        parts: Iterable[SentPart] = (),
     ) -> Watch | None:
         """Start to record an attempt that is about to be sent; None when there is no room for it."""
         stream = self.new_id()
@@ -219,6 +221,7 @@ class Tap(Middleware):
             headers=headers,
             body=body,
             tags={**self._tags, **_tags.get()} or None,
+            parts=tuple(parts),
         )
         watch = Watch(state, self._writer, self._clock, sent)
         return watch if self._writer.put_request(state, item, watch.mute) else None
@@ -261,6 +264,7 @@ class Tap(Middleware):
                 body=_body(request),
                 call=call,
                 attempt=request.retries_taken,
+                parts=parts_of(options.files) if options.files else (),
             )
         except Exception as error:
             self.internal_error(error)
@@ -299,7 +303,7 @@ class Tap(Middleware):
 
 
 def _body(request: APIRequest) -> bytes:
-    """The JSON that the SDK is about to send. Files and streamed bodies are not looked into."""
+    """The JSON that the SDK is about to send. Files are noted by `parts_of`, streamed bodies not looked into."""
     options = request.options
     if options.files:
         return b""

@@ -1,0 +1,61 @@
+"""One piece of test for three kinds of client: sync, and async on asyncio and on trio."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import anthropic
+import anyio
+
+COLOURS = ("sync", "asyncio", "trio")
+
+
+def run(colour: str, use: Callable[[], Awaitable[Any]]) -> Any:
+    """What `use` returns. A sync client never suspends: its coroutine runs without an event loop."""
+    if colour != "sync":
+        return anyio.run(use, backend=colour)
+    coroutine: Any = use()
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("a sync client suspended")
+
+
+def new_client(colour: str, url: str, **options: Any) -> Any:
+    kind = anthropic.Anthropic if colour == "sync" else anthropic.AsyncAnthropic
+    return kind(base_url=url, **{"api_key": "sk-ant-test-abcdefghijkl", "max_retries": 0, **options})
+
+
+async def got(value: Any) -> Any:
+    """`value`, awaited when it is to be."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def each(values: Any) -> AsyncIterator[Any]:
+    """The items of a sync or async iterable, or of one to be awaited."""
+    values = await got(values)
+    if hasattr(values, "__aiter__"):
+        async for value in values:
+            yield value
+    else:
+        for value in values:
+            yield value
+
+
+async def all_of(values: Any) -> list[Any]:
+    return [value async for value in each(values)]
+
+
+@asynccontextmanager
+async def within(manager: Any) -> AsyncIterator[Any]:
+    """`with` or `async with`."""
+    if isinstance(manager, AbstractAsyncContextManager) or hasattr(manager, "__aenter__"):
+        async with manager as entered:
+            yield entered
+    else:
+        with manager as entered:
+            yield entered
