@@ -51,7 +51,7 @@ SCENARIOS: dict[str, list[Reply]] = {
     "529 to the end": [OVERLOADED, OVERLOADED],
     "400": [Reply.error(400, "invalid_request_error", "No")],
     "cut before the headers": [Reply.drop("cut"), HELLO],
-    "html": [Reply(status=502, headers={"content-type": "text/html"}, steps=(Step(at=0, data=b"<h1>bad"),)), HELLO],
+    "html": [Reply(status=502, headers={"content-type": "text/html", "retry-after-ms": "1"}, steps=(Step(at=0, data=b"<h1>bad"),)), HELLO],
 }  # fmt: skip
 Saw = dict[str, Any]
 
@@ -163,7 +163,10 @@ def check(tmp_path: Path, colour: str, calls: list[Call], **options: Any) -> lis
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_server_decides_what_is_seen(tmp_path: Path, scenario: str, colour: str) -> None:
     timeout = 0.3 if scenario == "silence" else 20
-    check(tmp_path, colour, [(SCENARIOS[scenario], way) for way in WAYS], timeout=timeout)
+    ways = (
+        WAYS[:1] if scenario == "cut before the headers" else WAYS
+    )  # the SDK waits half a second before its retry
+    check(tmp_path, colour, [(SCENARIOS[scenario], way) for way in ways], timeout=timeout)
 
 
 async def first_of(one: Any, saw: Saw) -> Any:
@@ -329,6 +332,7 @@ OF_ONE_RUN = {"server.port", "url.full", "gen_ai.response.time_to_first_chunk"}
 
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("content", ["metadata_only", "content"])
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_sdks_own_spans_are_the_same(tmp_path: Path, content: str, colour: str) -> None:
     pytest.importorskip("opentelemetry.sdk.trace", reason="needs opentelemetry-sdk")
