@@ -20,8 +20,12 @@ import re
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from zlib import crc32
+
+import msgspec
+from msgspec import Struct
 
 from .payload import as_object, lenient
 from .sse import Block
@@ -38,6 +42,18 @@ _LIKE_A_PRELUDE = re.compile(rb"(?=[\x00\x01][\s\S]{3}\x00[\x00-\x02][\s\S]{6})"
 """The high bytes of lengths within the limits: leaves few places at which a checksum has to be computed."""
 _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """Bytes of a header's value, by the type of the header. Types 6 (bytes) and 7 (text) say their length."""
+
+
+class _Chunk(Struct):
+    bytes: str
+
+
+class _Typed(Struct):
+    type: str
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_typed = msgspec.json.Decoder(_Typed).decode
 
 
 class EventStreamParser:
@@ -148,7 +164,7 @@ def _parse(wire: bytes) -> Block:
         if _is_error(headers):
             return Block(wire, "error", _error(headers, body), framed=True)
         if headers.get(":event-type") == "chunk":
-            payload = b64decode(json.loads(body)["bytes"])
+            payload = b64decode(_carried(body))
             name = _name(payload)
             return Block(wire, name, payload, framed=True) if name and payload else Block(wire)
     except (ValueError, LookupError, TypeError, struct.error, RecursionError):
@@ -156,27 +172,39 @@ def _parse(wire: bytes) -> Block:
     return Block(wire)
 
 
-def _parts(wire: bytes) -> tuple[dict[str, str], bytes]:
+def _carried(body: bytes) -> str:
+    try:
+        return _decode_chunk(body).bytes
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # JSON that only `json`, and so botocore, takes
+        return json.loads(body)["bytes"]
+
+
+def _parts(wire: bytes) -> tuple[Mapping[str, str], bytes]:
     """The text headers and the body of a frame. Raises ValueError, LookupError or struct.error."""
     if crc32(memoryview(wire)[:-4]) != int.from_bytes(wire[-4:], "big"):
         raise binascii.Error("checksum")
     end = _PRELUDE.size + _PRELUDE.unpack_from(wire)[1]
-    at, headers = _PRELUDE.size, dict[str, str]()
-    while at < end:
-        name_end = at + 1 + wire[at]
-        kind = wire[name_end]
+    return _text_headers(wire[_PRELUDE.size : end]), wire[end:-4]
+
+
+@lru_cache(maxsize=16)  # nearly every frame of a stream has the same
+def _text_headers(head: bytes) -> Mapping[str, str]:
+    at, headers = 0, dict[str, str]()
+    while at < len(head):
+        name_end = at + 1 + head[at]
+        kind = head[name_end]
         value = name_end + 1
         if kind in (6, 7):
             value += 2
-            size = int.from_bytes(wire[value - 2 : value], "big")
+            size = int.from_bytes(head[value - 2 : value], "big")
         else:
             size = _SIZES[kind]
         if kind == 7:
-            headers[wire[at + 1 : name_end].decode()] = wire[value : value + size].decode()
+            headers[head[at + 1 : name_end].decode()] = head[value : value + size].decode()
         at = value + size
-    if at != end:
-        raise ValueError("headers that end behind their end")
-    return headers, wire[end:-4]
+    if at != len(head):
+        raise ValueError("a header that ends behind the last")
+    return headers
 
 
 def _is_error(headers: Mapping[str, str]) -> bool:
@@ -195,8 +223,12 @@ def _error(headers: Mapping[str, str], body: bytes) -> bytes:
 
 def _name(payload: bytes) -> str | None:
     """The event's name, as the SDK has it; None for a payload that it skips. Raises UnicodeDecodeError."""
-    said = lenient(payload.decode().encode())
-    if (members := as_object(said)) is None:
+    payload.decode()
+    try:
+        return _decode_typed(payload).type
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        members = as_object(lenient(payload))
+    if members is None:
         return "completion"
     kind = members.get("type")
     return kind if isinstance(kind, str) else "completion" if "completion" in members else None

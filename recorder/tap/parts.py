@@ -19,7 +19,7 @@ def parts_of(files: Any) -> list[SentPart]:
     left, parts = HASHED, list[SentPart]()
     for name, file in named:
         given = cast("tuple[Any, ...]", file) if isinstance(file, tuple) else (None, file)
-        filename, content, kind = (*given, None)[:3]
+        filename, content, kind = (*given, None, None)[:3]
         filename = filename if isinstance(filename, str) else _name_of(content)
         data = _bytes_of(content)
         size = len(data) if data is not None else _size_of(content)
