@@ -65,7 +65,7 @@ def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     Of several files that it reads at once, DuckDB drops a torn last line without an error, now and then: files
     that end with one are none of them.
     """
-    files = [file for file in dict.fromkeys(files) if not _is_empty(file)]
+    files = [file for file in dict.fromkeys(files) if not is_empty(file)]
     whole = {file: None for file in files if ends_whole(file)}
     if whole and not _insert(connection, list(whole), _OBJECT_SIZE):
         for file in whole:
@@ -80,8 +80,12 @@ def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
                 copy_readable(file, target)
 
 
-def _is_empty(file: Path) -> bool:
-    return file.is_file() and not file.stat().st_size
+def is_empty(file: Path) -> bool:
+    """Whether there is a file with nothing in it; False for one that went since it was found."""
+    try:
+        return file.is_file() and not file.stat().st_size
+    except FileNotFoundError:
+        return False
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], object_size: int) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from recorder.log.reader import Report, copy_readable, read_records
 from recorder.log.streams import read_streams
 
-from .database import connect
+from .database import connect, is_empty
 
 ENOUGH = 100
 """Values that a 99th percentile needs to say more than the maximum does."""
@@ -232,7 +232,7 @@ def _tell_left_out(
     found = connection.execute("SELECT DISTINCT file FROM left_out WHERE lines > 0").fetchall()
     broken = {name for (name,) in found}
     for file in dict.fromkeys(files):
-        if str(file) in broken or not file.stat().st_size:
+        if str(file) in broken or is_empty(file):
             for _ in read_records(file, salvage=salvage, report=report):
                 pass
 
