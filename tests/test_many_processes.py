@@ -155,7 +155,7 @@ def tailing(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
 
 def rows_of(output: Path, until: int) -> list[dict[str, Any]]:
     """What tail printed of streams that ended, as soon as there are so many; it looks five times a second."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while True:
         rows = [json.loads(line) for line in output.read_bytes().splitlines()]
         ended = [row for row in rows if row["state"] != "stalled"]
