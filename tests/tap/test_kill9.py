@@ -38,7 +38,8 @@ def killed(directory: Path, kills: int) -> list[dict[str, Any]]:
     done = subprocess.run([*command, "--keep", directory], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = [row for row in map(json.loads, done.stdout.splitlines()) if row["handed"]]
-    print(f"seed {SEED}; lost, in ms:", *(f"{row['load']} {row['lost_ms']:.1f}" for row in rows))
+    lost = " ".join(f"{row['load']} {row['lost_ms']:.1f}" for row in rows)
+    sys.stdout.write(f"seed {SEED}; oldest lost event, ms before the kill: {lost}\n")
     return rows
 
 

@@ -1,74 +1,42 @@
-"""What is left of a recording when its process dies, in a real process."""
+"""What is left of a recording when its process ends in mid-stream, by each way to end, in real processes."""
 
 from __future__ import annotations
 
+import json
 import os
-import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
 import recorder
 
-PROGRAM = """
-import os, sys, time
-import httpx2, recorder
-
-class Body(httpx2.SyncByteStream):
-    def __iter__(self):
-        for n in range(10_000_000):
-            yield b"data: %d\\n\\n" % n
-            if n == 500:
-                END
-                print(n, flush=True)
-            if n > 500:
-                time.sleep(0.001)
-
-class Server(httpx2.BaseTransport):
-    def handle_request(self, request):
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=Body())
-
-tap = recorder.Tap(sys.argv[1])
-with httpx2.Client(transport=recorder.TapTransport(tap, Server())) as http:
-    with http.stream("POST", "http://x/", json={"ask": 1}) as response:
-        for chunk in response.iter_raw():
-            pass
-"""
+EXITS = Path(__file__).with_name("exits.py")
 
 
-def start(path: Path, end: str) -> subprocess.Popen[bytes]:
-    program = textwrap.dedent(PROGRAM).replace("END", end)
-    return subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_what_each_way_to_end_leaves_in_the_file(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, EXITS, tmp_path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    ended = json.loads(done.stdout)
 
+    kept: dict[str, tuple[int, str | None]] = {}
+    for name in ended:
+        [stream] = recorder.open(tmp_path / f"{name}.jsonl").streams()
+        assert stream.request.body == {"ask": 1}
+        assert stream.body() == b"".join(b"data: %d\n\n" % n for n in range(len(stream.events)))
+        kept[name] = len(stream.events), stream.end.end if stream.end else None
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this platform")
-@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
-def test_all_but_the_last_moments_are_in_the_file(tmp_path: Path, number: str) -> None:
-    process = start(tmp_path, "time.sleep(0.05)")
-    assert process.stdout is not None
-    with process:
-        assert process.stdout.readline() == b"500\n"
-        os.kill(process.pid, getattr(signal, number))
-
-    [stream] = recorder.open(tmp_path).streams()
-    assert len(stream.events) >= 501
-    assert stream.request.body == {"ask": 1}
-    assert stream.end is None
-
-
-@pytest.mark.parametrize(
-    ("end", "outcome"),
-    [("sys.exit(0)", "closed"), ("raise RuntimeError('application')", "failed"), ("return", "read")],
-)
-def test_a_clean_exit_loses_nothing(tmp_path: Path, end: str, outcome: str) -> None:
-    with start(tmp_path, end) as process:
-        process.communicate()
-
-    [stream] = recorder.open(tmp_path).streams()
-    assert [event.text for event in stream.events[-1:]] == [None]
-    assert bytes(stream.events[-1].data) == b"500"
-    assert stream.end is not None
-    assert stream.end.end == outcome
+    handed = {name: end["handed"] for name, end in ended.items()}
+    # Killed, or as good as killed: no end, and all but the last moments. (They waited 0.2 s before.)
+    without_end = ("SIGKILL", "SIGTERM", "os._exit")
+    assert {name: kept.pop(name) for name in without_end} == {name: (handed[name], None) for name in without_end}
+    # A daemon thread runs on while the interpreter ends: what it reads after the tap was closed is not recorded.
+    events, end = kept.pop("daemon thread")
+    assert end is None
+    assert 201 <= events <= handed["daemon thread"]
+    # Everything else is a clean exit, and loses nothing.
+    ways = {name: "read" if name in ("thread", "pool") else "closed" for name in kept}
+    assert kept == {name: (handed[name], way) for name, way in ways.items()}
+    assert [ended[name]["status"] for name in ("SIGTERM", "SIGTERM to sys.exit", "exception")] == [-15, 0, 1]
