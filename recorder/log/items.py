@@ -85,13 +85,17 @@ def weight(item: bytes | Note) -> int:
     return (len(item.body) + sum(len(part.content or b"") for part in item.parts)) // UNIT
 
 
-class Stats(Struct, kw_only=True):
-    """What a tap did so far. `*_bytes` in bytes, the rest counts."""
+class Stats(Struct, kw_only=True, repr_omit_defaults=True):
+    """What a tap did so far in this process; its repr shows what is not 0. `*_bytes` in bytes, `*_ns` in ns."""
 
     streams: int = 0
+    """Attempts whose request was recorded."""
     events: int = 0
     lines: int = 0
     written_bytes: int = 0
+    writer_cpu_ns: int = 0
+    """CPU that the writer's thread has used, its looks at an empty queue included. What a tap costs on the
+    application's own threads is not in it: to look, even at one chunk in 256, costs 4 % of what is looked at."""
     dropped_chunks: int = 0
     dropped_bytes: int = 0
     dropped_streams: int = 0
@@ -103,3 +107,4 @@ class Stats(Struct, kw_only=True):
     errors: int = 0
     """Failures of our own, of the disk or of the code; the first is logged."""
     queue_high_water: int = 0
+    """The most chunks and other items that ever waited for the writer."""

@@ -111,6 +111,7 @@ class Writer:
         self._busy = False
         self._failure: Exception | None = None
         self._left_told = False
+        self._drops_told = False
 
     def put_chunk(self, attempt: Attempt, at: int, wait: int, chunk: bytes) -> bool:
         """Queue body bytes; False when there is no room. The hot path."""
@@ -208,6 +209,7 @@ class Writer:
         pause = POLL_S
         while True:
             closing = self._closing
+            self.stats.writer_cpu_ns = time.thread_time_ns()
             if self._busy:  # what was drained is not on the disk yet
                 self._wake.wait(RETRY_S)
                 self._wake.clear()
@@ -313,6 +315,7 @@ class Writer:
                 )
                 return [response]
             case Dropped():
+                self._tell_dropped()
                 return attempt.gap(at, item.chunks, item.bytes, "queue full")
             case Ended():
                 self._open_attempts -= 1
@@ -342,6 +345,12 @@ class Writer:
         if self.stats.errors == 0:
             log.error("recorder: %s: %s: %s", self.path, what, error, exc_info=not isinstance(error, _EXPECTED))
         self.stats.errors += 1
+
+    def _tell_dropped(self) -> None:
+        """A disk that blocks raises nothing: without this nobody would hear of what is missing."""
+        if self.stats.errors == 0 and not self._drops_told:
+            log.error("recorder: %s: the queue was full, records were dropped; stats() counts them", self.path)
+        self._drops_told = True
 
     def _after_fork(self) -> None:
         """In the child of a fork: what is queued is the parent's to write; our records go to our own file."""
