@@ -31,6 +31,7 @@ from functools import partial
 from itertools import repeat
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
+from typing import Protocol
 
 from recorder.core.attempt import Attempt
 from recorder.core.lines import encode_lines
@@ -55,6 +56,13 @@ CLOSE_S = 5.0
 
 _EXPECTED = (OSError, RecordingError)
 """Failures that are not ours: one line says it all, a traceback would not help."""
+
+
+class Mutable(Protocol):
+    """Who hands in the chunks of an attempt."""
+
+    def mute(self) -> None:
+        """Hand in nothing more."""
 
 
 class Writer:
@@ -99,7 +107,7 @@ class Writer:
         self._extra: deque[None] = deque()
         # Reentrant: the garbage collector may close a body, and so get to `put`, while this thread holds it.
         self._lock = threading.RLock()
-        self._mutes: weakref.WeakKeyDictionary[Attempt, Callable[[], None]] = weakref.WeakKeyDictionary()
+        self._watches: weakref.WeakSet[Mutable] = weakref.WeakSet()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._idle = False
@@ -135,15 +143,16 @@ class Writer:
             self.stats.dropped_chunks += 1
             self.stats.dropped_bytes += size
 
-    def put_request(self, attempt: Attempt, sent: Sent, mute: Callable[[], None]) -> bool:
+    def put_request(self, attempt: Attempt, sent: Sent, watch: Mutable) -> bool:
         """Queue the start of an attempt; False when there is no room, or when the writer is closed.
 
-        `mute` is called in the child of a fork: from there on the attempt is the parent's to record.
+        `watch` is muted in the child of a fork: from there on the attempt is the parent's to record. It is not
+        kept alive.
         """
         if not self.has_room():
             self.stats.dropped_streams += 0 if self._closing else 1
             return False
-        self._mutes[attempt] = mute
+        self._watches.add(watch)
         self._extra.extend(repeat(None, weight(sent)))
         self.put(attempt, 0, 0, sent)
         return True
@@ -354,14 +363,14 @@ class Writer:
 
     def _after_fork(self) -> None:
         """In the child of a fork: what is queued is the parent's to write; our records go to our own file."""
-        limit, closing, mutes, parents = self._limit, self._closing, list(self._mutes.values()), self._sink
+        limit, closing, watches, parents = self._limit, self._closing, list(self._watches), self._sink
         self.stats = Stats()
         if self.path.suffix == SUFFIX:
             self.path = self.path.with_name(f"{self.path.stem}-{os.getpid()}{SUFFIX}")
         self._reset()
         self._limit, self._closing = limit, closing
-        for mute in mutes:
-            mute()
+        for watch in watches:
+            watch.mute()
         with suppress(OSError):  # the parent's thread may have just closed it
             parents.abandon()  # its lock would outlive the parent
 

@@ -26,6 +26,7 @@ class Watch:
     """The application's side of one attempt: from here everything goes to the writer's queue, and no further."""
 
     __slots__ = (
+        "__weakref__",
         "_answered",
         "_attempt",
         "_dropped_bytes",

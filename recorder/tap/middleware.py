@@ -224,7 +224,7 @@ class Tap(Middleware):
             parts=tuple(parts),
         )
         watch = Watch(state, self._writer, self._clock, sent)
-        return watch if self._writer.put_request(state, item, watch.mute) else None
+        return watch if self._writer.put_request(state, item, watch) else None
 
     def learn_key(self, request: httpx2.Request) -> None:
         """Remember the credentials of a request as values that are never to be written."""
