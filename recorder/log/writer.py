@@ -206,11 +206,11 @@ class Writer:
         with self._lock:
             if self._thread is not None or self._closing:
                 return
-            thread = threading.Thread(target=self._run, name="recorder-writer", daemon=True)
             try:
+                thread = threading.Thread(target=self._run, name="recorder-writer", daemon=True)
                 thread.start()
-            except RuntimeError as error:  # no more threads, for now: the next record tries again
-                self._failed("cannot start the writer's thread", error)
+            except RuntimeError as error:  # no more threads, for now, or none in this interpreter: tried again
+                self._failed("cannot start the writer's thread; records wait in memory", error, ours=False)
             else:
                 self._thread = thread
 
@@ -350,9 +350,10 @@ class Writer:
             return
         self._busy = False
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: Exception, *, ours: bool = True) -> None:
         if self.stats.errors == 0:
-            log.error("recorder: %s: %s: %s", self.path, what, error, exc_info=not isinstance(error, _EXPECTED))
+            with_traceback = ours and not isinstance(error, _EXPECTED)
+            log.error("recorder: %s: %s: %s", self.path, what, error, exc_info=with_traceback)
         self.stats.errors += 1
 
     def _tell_dropped(self) -> None:

@@ -633,7 +633,7 @@ def test_a_forked_child_records_to_its_own_segment(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_child_of_multiprocessing_loses_nothing_at_its_end(tmp_path: Path, method: str) -> None:
     context = multiprocessing.get_context(method)
     with recorder.Tap(tmp_path) as tap:
