@@ -644,3 +644,13 @@ def test_a_manual_clock_moves_only_when_told():
     assert clock() == 15
     with pytest.raises(ValueError, match="cannot move by -1 ns"):
         clock.advance(-1)
+
+
+def test_no_event_waits_for_the_acknowledgement_of_the_one_before() -> None:
+    with Upstream([Reply.sse([b"data: 1\n\n"], end="hang")]) as upstream:
+        with httpx2.Client() as http, http.stream("GET", upstream.url) as response:
+            chunks = response.iter_raw()
+            next(chunks)
+            [connection] = upstream._ledger.open
+            sock = connection._transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -1,0 +1,79 @@
+"""An upstream in a process of its own, as cheap as asyncio allows: what is measured shares the machine with it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from feed import chunks
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class _Connection(asyncio.Protocol):
+    """Answers each request with the events, one every `gap_s`; 0: as fast as the socket takes them."""
+
+    def __init__(self, parts: list[bytes], gap_s: float) -> None:
+        self._parts, self._gap_s, self._data = parts, gap_s, b""
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        head, end, body = self._data.partition(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        if end and len(body) >= int(length or 0):
+            self._data = b""
+            self._playing = asyncio.get_running_loop().create_task(self._play())
+
+    async def _play(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport.write(HEAD)
+        began = loop.time()
+        for n, part in enumerate(self._parts):
+            if self._gap_s:
+                await asyncio.sleep(began + n * self._gap_s - loop.time())
+            elif n % 20 == 0:
+                await asyncio.sleep(0)
+            await self._room.wait()
+            if self._transport.is_closing():
+                return
+            self._transport.write(part)
+        self._transport.write(b"0\r\n\r\n")
+
+
+def _serve(listening: socket.socket, events: int, gap_s: float) -> None:
+    async def run() -> None:
+        parts = [b"%x\r\n%s\r\n" % (len(part), part) for part in chunks(events)]
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Connection(parts, gap_s), sock=listening, backlog=1024)
+        await server.serve_forever()
+
+    asyncio.run(run())
+
+
+@contextmanager
+def upstream(events: int, gap_s: float) -> Generator[str]:
+    """The URL of a server whose every answer is a message of about `events` events, `gap_s` apart."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        process = multiprocessing.get_context("fork").Process(target=_serve, args=(listening, events, gap_s))
+        process.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            process.terminate()
+            process.join()
