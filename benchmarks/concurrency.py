@@ -22,23 +22,32 @@ from live import upstream
 import recorder
 
 
-async def _lag(late: list[float]) -> None:
-    while True:
+async def _lag(late: list[float], done: asyncio.Event) -> None:
+    while not done.is_set():
         start = time.perf_counter()
         await asyncio.sleep(0.001)
         late.append((time.perf_counter() - start) * 1e3 - 1)
 
 
 async def _read(client: anthropic.AsyncAnthropic, streams: int, late: list[float]) -> tuple[int, float]:
-    async def one(number: int) -> int:
-        await asyncio.sleep(number * 0.002)
-        return len([event async for event in await client.messages.create(**ASK, stream=True)])
+    """All streams are open before the first event comes: the start of 500 calls is not what is looked at."""
+    few = asyncio.Semaphore(20)
 
-    watching = asyncio.create_task(_lag(late))
+    async def opened() -> anthropic.AsyncStream[anthropic.types.RawMessageStreamEvent]:
+        async with few:
+            return await client.messages.create(**ASK, stream=True)
+
+    async def count(stream: anthropic.AsyncStream[anthropic.types.RawMessageStreamEvent]) -> int:
+        return len([event async for event in stream])
+
+    ready = await asyncio.gather(*(opened() for _ in range(streams)))
+    done = asyncio.Event()
+    watching = asyncio.create_task(_lag(late, done))
     start = time.perf_counter()
-    events = sum(await asyncio.gather(*map(one, range(streams))))
+    events = sum(await asyncio.gather(*map(count, ready)))
     took = time.perf_counter() - start
-    watching.cancel()
+    done.set()
+    await watching
     return events, took
 
 
@@ -60,7 +69,7 @@ def compare(url: str, options: argparse.Namespace) -> None:
                 for name, which in (("plain", None), ("tapped", tap)):
                     events, took, late = asyncio.run(_run(url, options.streams, which))
                     rates[name].append(events / took)
-                    lags[name].append([quantiles(late, n=100)[at] for at in (49, 89, 98)])
+                    lags[name].append([quantiles(late * 2, n=100, method="inclusive")[at] for at in (49, 89, 98)])
                     read += events if which else 0
         stats = tap.stats()
         kept = sum(len(stream.events) for stream in recorder.open(directory).streams())
@@ -84,10 +93,10 @@ def main() -> None:
     options = parser.parse_args()
     events = int(options.rate * options.seconds / options.streams)
     print(f"{options.streams} streams, {options.rate} events/s in all, {options.seconds:g} s, {options.runs} runs")
-    with upstream(events, options.streams / options.rate) as url:
+    with upstream(events, options.streams / options.rate, together=options.streams) as url:
         compare(url, options)
     print("the same, as fast as it goes")
-    with upstream(events, 0) as url:
+    with upstream(events, 0, together=options.streams) as url:
         compare(url, options)
 
 
