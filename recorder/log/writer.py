@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing
 import os
 import threading
 import time
@@ -96,8 +97,10 @@ class Writer:
             check_path(path)
         _writers.add(self)
         atexit.register(self.close)
-        # A child of `multiprocessing` ends without atexit, by finalizers of its own.
+        # A child of `multiprocessing` ends without atexit, by finalizers of its own; it clears them as it starts.
         multiprocessing_util.register_after_fork(self, Writer._close_with_child)
+        if multiprocessing.parent_process() is not None:
+            self._close_with_child()
 
     def _close_with_child(self) -> None:
         multiprocessing_util.Finalize(self, self.close, exitpriority=100)

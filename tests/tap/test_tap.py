@@ -633,12 +633,14 @@ def test_a_forked_child_records_to_its_own_segment(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_child_of_multiprocessing_loses_nothing_at_its_end(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "whose"), [("fork", "parent's"), ("fork", "own"), ("spawn", "own"), ("forkserver", "own")]
+)
+def test_a_child_of_multiprocessing_loses_nothing_at_its_end(tmp_path: Path, method: str, whose: str) -> None:
     context = multiprocessing.get_context(method)
     with recorder.Tap(tmp_path) as tap:
-        target = _ask_in_child if method == "fork" else _ask_with_own_tap
-        process = context.Process(target=target, args=(tap if method == "fork" else tmp_path,))
+        target = _ask_in_child if whose == "parent's" else _ask_with_own_tap
+        process = context.Process(target=target, args=(tap if whose == "parent's" else tmp_path,))
         process.start()
         process.join()
 
