@@ -24,14 +24,16 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from .decode import Decoder, Identity, Undecodable, decoder_for
-from .payload import is_strict, read
+from .guard import API_KEY, Guard
+from .payload import Payload, is_strict, read
 from .records import NO_DATA, Bytes, End, ErrorInfo, Event, Gap, How, Request, Response, Split, StreamRecord
 from .redact import Secrets, request_headers, response_headers
 from .sse import Block, SSEParser
 from .summary import Summarizer
+from .urls import safe_url
 
 PIECE = 1 << 20
-"""Bytes of a body that is no event stream in one record: bounds what the tap holds of a large download."""
+"""Most bytes of a body that is no event stream in one record: bounds what the tap holds of a large download."""
 
 
 class Attempt:
@@ -42,6 +44,7 @@ class Attempt:
         self.call = call
         self.attempt = attempt
         self._secrets = secrets
+        self._guard = Guard(secrets)
         self._seq = 0
         self._decoder: Decoder = Identity()
         self._encoding_named: str | None = None
@@ -86,7 +89,7 @@ class Attempt:
             call=self.call,
             attempt=self.attempt,
             method=method,
-            url=clean(url),
+            url=self._secrets.remove_from_url(safe_url(url)),
             headers={name: clean(value) for name, value in request_headers(headers).items()},
             data=data,
             text=text,
@@ -126,7 +129,7 @@ class Attempt:
             at=at,
             status=status,
             headers={name: clean(value) for name, value in response_headers(pairs).items()},
-            url=url and clean(url),
+            url=url and self._secrets.remove_from_url(safe_url(url)),
             http=http,
             encoded=self._encoding,
         )
@@ -147,13 +150,16 @@ class Attempt:
         self._plain += data
         records: list[StreamRecord] = []
         while len(self._plain) >= PIECE:
-            records.append(self._bytes(bytes(self._plain[:PIECE])))
-            del self._plain[:PIECE]
+            piece = bytes(self._plain[:PIECE])
+            piece = piece[: self._secrets.cut_before_secret(piece) or PIECE]
+            records.append(self._bytes(piece))
+            del self._plain[: len(piece)]
         return records
 
     def gap(self, at: int, chunks: int, size: int, reason: str) -> list[StreamRecord]:
         """Chunks that could not be recorded: what is whole is written, the rest is read on from the next block."""
         records = self._flush()
+        self._guard.gap()
         if self._parser is not None:
             self._parser.resync()
         if type(self._decoder) is not Identity:
@@ -167,7 +173,7 @@ class Attempt:
         records = self._flush()
         summary = self._summary
         if error is not None:
-            error = ErrorInfo(type=error.type, message=self._secrets.remove_from_text(error.message))
+            error = ErrorInfo(type=error.type, message=self._secrets.remove_from_url(error.message))
         split = tuple((0, at, wait) for _, at, wait, ordinal in self._ends if ordinal != self._completed)
         records.append(
             End(
@@ -194,25 +200,28 @@ class Attempt:
 
     def _flush(self) -> list[StreamRecord]:
         if self._parser is not None:
-            return [self._block(block) for block in self._parser.flush()]
+            return [self._block(block, last=True) for block in self._parser.flush()]
         if not self._plain:
             return []
         data = bytes(self._plain)
         self._plain.clear()
         self._summary.body(self._redacted(data)[0], self._status)
-        return [self._bytes(data)]
+        return [self._bytes(data, last=True)]
 
-    def _block(self, block: Block) -> StreamRecord:
+    def _block(self, block: Block, *, last: bool = False) -> StreamRecord:
         if block.payload is None:
-            return self._bytes(block.wire)
+            return self._bytes(block.wire, last=last)
         self._events += 1
         at, wait, chunk, split = self._arrival(len(block.wire))
-        wire, redacted = self._redacted(block.wire)
-        return self._event(_parsed(wire) if redacted else block, at, wait, chunk, split, redacted)
+        said, redacted = read(block.event, block.payload), None
+        if said.text is None or not block.usual or self._guard.suspects(said.block, said.text):
+            block, said, redacted = self._guard.cleaned(block, said)
+        return self._event(block, said, at, wait, chunk, split, redacted)
 
     def _event(
         self,
         block: Block,
+        said: Payload,
         at: int,
         wait: int,
         chunk: int,
@@ -220,7 +229,6 @@ class Attempt:
         redacted: tuple[str, ...] | None,
     ) -> Event:
         payload = block.payload or b""
-        said = read(block.event, payload)
         if said.value is not None:
             self._summary.event(block.event, said.value)
         elif payload == b"[DONE]":
@@ -250,11 +258,12 @@ class Attempt:
         if not self._secrets.found_in(data):
             return data, None
         kept = self._secrets.remove(data)
-        return kept, None if kept == data else ("api_key",)
+        return kept, None if kept == data else (API_KEY,)
 
-    def _bytes(self, wire: bytes) -> Bytes:
+    def _bytes(self, wire: bytes, *, last: bool = False) -> Bytes:
+        """`last`: what is left at the end of the body, which may be the beginning of more."""
         at, wait, chunk, split = self._arrival(len(wire))
-        kept, redacted = self._redacted(wire)
+        kept, _ = self._redacted(self._guard.unfinished(wire) if last else wire)
         data, text, base64 = _content(kept)
         return Bytes(
             stream=self.stream,
@@ -267,7 +276,7 @@ class Attempt:
             base64=base64,
             encoded=self._encoding,
             split=split,
-            redacted=redacted,
+            redacted=None if kept == wire else (API_KEY,),
         )
 
     def _arrival(self, size: int) -> tuple[int, int, int, tuple[Split, ...] | None]:
@@ -296,12 +305,6 @@ class Attempt:
         self._encoding = self._encoding_named
         self._decoder = Identity()
         self._parser = None
-
-
-def _parsed(wire: bytes) -> Block:
-    """The one block of `wire`, from which secrets were taken: none of them holds a line end."""
-    parser = SSEParser()
-    return [*parser.feed(wire), *parser.flush()][0]
 
 
 def _content(data: bytes) -> tuple[Raw, str | None, str | None]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .payload import as_object
+from .urls import safe_query
 
 VOLATILE = ("metadata.user_id",)
 """Body fields that are not compared, as dotted paths."""
@@ -28,11 +29,13 @@ def attempt_of(headers: Mapping[str, str]) -> int:
 
 
 def path_of(url: str) -> str:
-    """The path and query of a URL from `/v1/` on: a recording answers whatever the base URL is."""
+    """The path and query of a URL from `/v1/` on: a recording answers whatever the base URL is.
+
+    Values of parameters that are not recorded are not compared either."""
     parts = urlsplit(url)
     path = parts.path
     at = path.find("/v1/")
-    return (path[at:] if at >= 0 else path) + (f"?{parts.query}" if parts.query else "")
+    return (path[at:] if at >= 0 else path) + (f"?{safe_query(parts.query)}" if parts.query else "")
 
 
 def canonical(method: str, url: str, body: Any) -> bytes:

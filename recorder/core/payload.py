@@ -33,6 +33,8 @@ class Payload(Struct, frozen=True, gc=False):
     delta: str | None = None
     chars: int | None = None
     value: dict[str, Any] | None = None
+    text: str | None = None
+    """Of a usual delta, its output, where the payload has no other text that anybody could choose."""
 
 
 class _Text(Struct, tag="text_delta", tag_field="type", forbid_unknown_fields=True):
@@ -82,7 +84,7 @@ def read(event: str | None, payload: bytes) -> Payload:
             and b"\n" not in payload
             and (payload.isascii() or not _breaks(payload))
         ):
-            return Payload(True, said.index, name, len(text))
+            return Payload(True, said.index, name, len(text), None, text if said.p is UNSET else None)
     return _read_slowly(payload)
 
 

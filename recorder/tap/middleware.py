@@ -16,7 +16,8 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+import weakref
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -29,11 +30,12 @@ from anthropic import Middleware
 
 from recorder.core.attempt import Attempt
 from recorder.core.records import FORMAT, VERSION, Header
-from recorder.core.redact import Secrets, credentials
+from recorder.core.redact import Secrets, environment_secrets
 from recorder.log.items import Sent, Stats
 from recorder.log.writer import QUEUE_BYTES, Durability, Writer
 from recorder.version import __version__
 
+from . import credentials
 from .body import AsyncBody, SyncBody, Watch, watch_response
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("recorder")
 
 _KEY_PREFIX = "stainless-python-retry-"
-_KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _tags: ContextVar[dict[str, str]] = ContextVar("recorder_tags", default={})  # noqa: B039 - never changed in place
 _last_call: ContextVar[tuple[str, str]] = ContextVar("recorder_last_call", default=("", ""))
 
@@ -95,8 +96,9 @@ class Tap(Middleware):
         self._clock = clock
         self._wall_clock = wall_clock
         self.new_id = new_id
-        self._secrets = Secrets(value for name in _KEY_VARIABLES if (value := os.environ.get(name)))
+        self._secrets = Secrets(environment_secrets(os.environ))
         self._learning = threading.Lock()
+        self._clients: weakref.WeakSet[object] = weakref.WeakSet()
         self._writer = Writer(Path(path).absolute(), self._header, queue_bytes=queue_bytes, durability=durability)
 
     def __repr__(self) -> str:
@@ -109,9 +111,7 @@ class Tap(Middleware):
 
     def wrap(self, client: Client) -> Client:
         """A copy of `client` that is recorded; it shares the HTTP client of the original, which is not."""
-        for name in ("api_key", "auth_token"):
-            if isinstance(value := getattr(client, name, None), str):
-                self._learn(value)
+        self._learn_client(client)
         return client if self in client.middleware else client.with_middleware(self)
 
     def stats(self) -> Stats:
@@ -136,25 +136,25 @@ class Tap(Middleware):
         self.close()
 
     def handle(self, request: APIRequest, call_next: CallNext) -> APIResponse[Any]:
-        watch = self._begin(request)
+        watch = self._begin(request, call_next)
         if watch is None:
             return call_next(request)
         try:
             response = call_next(request)
         except BaseException as error:
-            watch.failed(watch.clock(), 0, error)
+            self.failed(watch, error)
             raise
         self._watch(response, watch, SyncBody)
         return response
 
     async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> AsyncAPIResponse[Any]:
-        watch = self._begin(request)
+        watch = self._begin(request, call_next)
         if watch is None:
             return await call_next(request)
         try:
             response = await call_next(request)
         except BaseException as error:
-            watch.failed(watch.clock(), 0, error)
+            self.failed(watch, error)
             raise
         self._watch(response, watch, AsyncBody)
         return response
@@ -185,10 +185,11 @@ class Tap(Middleware):
         watch = Watch(state, self._writer, self._clock, sent)
         return watch if self._writer.put_request(state, item, watch.mute) else None
 
-    def learn_key(self, request: httpx2.Request) -> None:
-        """Remember the credentials of a request as values that are never to be written."""
-        for value in credentials(request.headers):
-            self._learn(value)
+    def learn(self, values: Iterable[str]) -> None:
+        """Never write these values, until many others were learned."""
+        with self._learning:
+            for value in values:
+                self._secrets.learn(value)
 
     @contextmanager
     def guarded(self, watch: Watch) -> Generator[None]:
@@ -199,23 +200,37 @@ class Tap(Middleware):
             watch.closed()
             self.internal_error(error)
 
-    def _learn(self, value: str) -> None:
-        with self._learning:
-            self._secrets.learn(value)
+    def _learn_client(self, client: object) -> None:
+        if client is None:
+            return
+        if client in self._clients:
+            self.learn(credentials.own_keys(client))
+            return
+        self.learn(credentials.of_client(client))
+        self._clients.add(client)
 
-    def _begin(self, request: APIRequest) -> Watch | None:
+    def failed(self, watch: Watch, error: BaseException) -> None:
+        """No response came. Its message may quote the request."""
+        with self.guarded(watch):
+            self.learn(credentials.of_error(error))
+        watch.failed(watch.clock(), 0, error)
+
+    def _begin(self, request: APIRequest, call_next: object) -> Watch | None:
         try:
             options = request.options
+            self._learn_client(credentials.client_behind(call_next))
             call = (options.idempotency_key or "").removeprefix(_KEY_PREFIX)
             if not call:  # a GET: its attempts have nothing in common but the context they are made in
                 url, call = _last_call.get()
                 if not request.retries_taken or url != options.url:
                     call = self.new_id()
                 _last_call.set((options.url, call))
+            headers = [(name, value) for name, value in request.headers.items() if isinstance(value, str)]
+            self.learn(credentials.of_headers(headers))
             return self.begin(
                 method=options.method,
                 url=options.url,
-                headers=[(name, value) for name, value in request.headers.items() if isinstance(value, str)],
+                headers=headers,
                 body=_body(request),
                 call=call,
                 attempt=request.retries_taken,
@@ -230,8 +245,8 @@ class Tap(Middleware):
             watch.closed()  # another middleware answered with a value of its own
             return
         with self.guarded(watch):
-            self.learn_key(http.request)
-            watch_response(http, watch, body, url=url_without_login(http.request.url))
+            self.learn(credentials.of_response(http))
+            watch_response(http, watch, body, url=str(http.request.url))
 
     def internal_error(self, error: Exception) -> None:
         """A failure of ours that must not reach the application; under pytest it does."""
@@ -253,11 +268,6 @@ class Tap(Middleware):
             pid=os.getpid(),
             source=self._source,
         )
-
-
-def url_without_login(url: httpx2.URL) -> str:
-    """The URL without `user:password@`."""
-    return str(url.copy_with(username=None, password=None) if url.userinfo else url)
 
 
 def _body(request: APIRequest) -> bytes:

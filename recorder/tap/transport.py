@@ -9,8 +9,9 @@ import httpx2
 
 from recorder.core.fingerprint import attempt_of
 
+from . import credentials
 from .body import AsyncBody, SyncBody, Watch, watch_response
-from .middleware import Tap, url_without_login
+from .middleware import Tap
 
 _REMEMBERED = 1024
 """Attempts that may yet be retried. The SDK retries within a minute; more at once would share a call id."""
@@ -43,9 +44,10 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         try:
             response = self._transport.handle_request(request)
         except BaseException as error:
-            watch.failed(watch.clock(), 0, error)
+            self._tap.failed(watch, error)
             raise
         with self._tap.guarded(watch):
+            self._tap.learn(credentials.of_headers(response.headers.multi_items()))
             watch_response(response, watch, SyncBody)
         return response
 
@@ -60,9 +62,10 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         try:
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
-            watch.failed(watch.clock(), 0, error)
+            self._tap.failed(watch, error)
             raise
         with self._tap.guarded(watch):
+            self._tap.learn(credentials.of_headers(response.headers.multi_items()))
             watch_response(response, watch, AsyncBody)
         return response
 
@@ -82,7 +85,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             return None
 
     def _start(self, request: httpx2.Request) -> Watch | None:
-        self._tap.learn_key(request)
+        self._tap.learn(credentials.of_request(request))
         try:
             body = request.content
         except httpx2.RequestNotRead:
@@ -92,7 +95,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         call = self._call(asked, attempt)
         return self._tap.begin(
             method=request.method,
-            url=url_without_login(request.url),
+            url=str(request.url),
             headers=request.headers.multi_items(),
             body=body,
             call=call,
