@@ -19,12 +19,11 @@ from typing import Any
 import msgspec
 
 from .payload import Payload, as_object, lenient, read
-from .redact import SHORTEST, Secrets, replaced, unescaped
+from .redact import HALF_ESCAPE, SHORTEST, Secrets, replaced, unescaped
 from .sse import Block, SSEParser, usual_frame
 
 API_KEY = "api_key"
 """The name of the rule, in `redacted`."""
-_HALF_ESCAPE = re.compile(r"\\+(?:u[0-9a-fA-F]{0,3})?\Z")
 _TAIL = SHORTEST - 1 + len("\\u00a")
 """Characters remembered of a block: as many as may begin a secret unnoticed, and half an escape."""
 _UNFINISHED = re.compile(rb'"(?:text|thinking|partial_json|completion)"\s*:\s*"')
@@ -91,7 +90,7 @@ class Guard:
     def _spans(self, tail: str, text: str) -> list[tuple[int, int]]:
         """Where `text` holds secrets, or parts of some, when it follows `tail`."""
         joined = tail + text
-        half = _HALF_ESCAPE.search(joined)
+        half = HALF_ESCAPE.search(joined)
         plain = unescaped(joined[: half.start()] if half else joined)
         spans: list[tuple[int, int]] = []
         for start, stop in self._secrets.spans(plain.text, open_end=True):
@@ -102,7 +101,7 @@ class Guard:
 
     def _rest(self, joined: str) -> str:
         """What to remember of a block that ends so."""
-        half = _HALF_ESCAPE.search(joined)
+        half = HALF_ESCAPE.search(joined)
         plain = unescaped(joined[: half.start()] if half else joined).text
         return self._secrets.beginning(plain) + (half[0] if half else "")
 

@@ -89,6 +89,8 @@ _ENVIRONMENT = re.compile(
 )
 _PROXIES = re.compile(r"(HTTPS?|ALL|WSS?|SOCKS)_PROXY|ANTHROPIC_\w*BASE_URL", re.IGNORECASE)
 _ESCAPES = re.compile(r"\\+(?:u00([0-9a-fA-F]{2})|(/))")
+HALF_ESCAPE = re.compile(r"\\+(?:u[0-9a-fA-F]{0,3})?\Z")
+"""The beginning of an escape, at the end of a text."""
 _PERCENT = re.compile(r"%([0-9a-fA-F]{2})()")
 
 
@@ -318,7 +320,7 @@ class Secrets:
     def cut_before_secret(self, data: bytes) -> int:
         """Where to cut `data` so that no secret that begins in it goes on behind the cut; 0: nowhere."""
         plain = unescaped(data[-_LONGEST:].decode("latin-1"))
-        half = re.search(r"(?:\\+(?:u[0-9a-fA-F]{0,3})?)?\Z", plain.text)
+        half = HALF_ESCAPE.search(plain.text)
         text = plain.text[: half.start()] if half else plain.text
         return max(0, len(data) - _LONGEST) + plain.place(len(text) - self.begun(text))
 
@@ -328,11 +330,11 @@ _LONGEST = 1 << 16
 
 
 def replaced(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """`text` with each span replaced. A backslash before one goes, too: what follows it is no escape any more."""
+    """`text` with each span replaced. Half an escape before one goes, too: its other half is no longer there."""
     parts: list[str] = []
     at = 0
     for start, stop in spans:
-        parts += text[at:start].rstrip("\\"), REDACTED
+        parts += HALF_ESCAPE.sub("", text[at:start]), REDACTED
         at = stop
     return "".join([*parts, text[at:]])
 
