@@ -89,6 +89,7 @@ class Response(Struct, tag="response", tag_field="kind", kw_only=True, frozen=Tr
     """`HTTP/1.1` or `HTTP/2`."""
     encoded: str | None = None
     """The content-encoding that could not be decoded here: the body below is still encoded."""
+    redacted: tuple[str, ...] | None = None
 
 
 Split = tuple[Int, Int, Int]
@@ -126,6 +127,8 @@ class Event(Struct, tag="event", tag_field="kind", kw_only=True, frozen=True, om
     retry: Int | None = None
     split: tuple[Split, ...] | None = None
     redacted: tuple[str, ...] | None = None
+    size: Int | None = None
+    """Wire bytes of the record, when they are not in it: its text was left out."""
 
 
 class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True, gc=False):
@@ -143,6 +146,8 @@ class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, om
     """The content-encoding these bytes are still in, because they could not be decoded."""
     split: tuple[Split, ...] | None = None
     redacted: tuple[str, ...] | None = None
+    size: Int | None = None
+    """Wire bytes of the record, when they are not in it: its text was left out."""
 
 
 class Gap(Struct, tag="gap", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
@@ -194,6 +199,7 @@ class End(Struct, tag="end", tag_field="kind", kw_only=True, frozen=True, omit_d
     error: ErrorInfo | None = None
     summary: Summary | None = None
     split: tuple[Split, ...] | None = None
+    redacted: tuple[str, ...] | None = None
 
 
 StreamRecord = Request | Response | Event | Bytes | Gap | End

@@ -38,6 +38,7 @@ from recorder.core.records import Event, Header, StreamRecord
 
 from .items import UNIT, Dropped, Ended, Item, Received, Sent, Stats, weight
 from .reader import SUFFIX, RecordingError
+from .sampling import Sampling
 from .segment import Segment, check_appendable
 
 log = logging.getLogger("recorder")
@@ -71,6 +72,8 @@ class Writer:
         *,
         queue_bytes: int = QUEUE_BYTES,
         durability: Durability = "write",
+        capture: Callable[[StreamRecord], StreamRecord] | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         if durability not in ("write", "fsync"):
             raise ValueError(f"durability is {durability!r}; it is 'write' or 'fsync'")
@@ -78,6 +81,8 @@ class Writer:
         self._durability = durability
         self.stats = Stats()
         self._header = header
+        self._capture = capture
+        self._sampling = sampling
         self._limit = max(1, queue_bytes // UNIT)
         self._reset()
         if path.suffix == SUFFIX:
@@ -109,6 +114,8 @@ class Writer:
         self._unsynced = False
         self._busy = False
         self._failure: Exception | None = None
+        if self._sampling is not None:
+            self._sampling.reset()
         self._left_told = False
 
     def put_chunk(self, attempt: Attempt, at: int, wait: int, chunk: bytes) -> bool:
@@ -244,7 +251,7 @@ class Writer:
             for _ in range(weight(item)):
                 self._extra.popleft()
             try:
-                for record in self._records(attempt, at, wait, item):
+                for record in self._chosen(attempt, self._records(attempt, at, wait, item)):
                     lines.append(line := encode_line(record))
                     size += len(line)
                     if type(record) is Event:
@@ -256,6 +263,12 @@ class Writer:
         self._unwritten = b"".join(lines)
         self._write()
         return True
+
+    def _chosen(self, attempt: Attempt, records: list[StreamRecord]) -> list[StreamRecord]:
+        """What of these records is written, now or, with records of before, at the end of a stream."""
+        if self._capture is not None:
+            records = [self._capture(record) for record in records]
+        return records if self._sampling is None else self._sampling.take(attempt, records)
 
     def _records(self, attempt: Attempt, at: int, wait: int, item: Item) -> list[StreamRecord]:
         match item:

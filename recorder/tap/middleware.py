@@ -29,9 +29,12 @@ import msgspec
 from anthropic import Middleware
 
 from recorder.core.attempt import Attempt
+from recorder.core.capture import Capture, Mode
 from recorder.core.records import FORMAT, VERSION, Header
 from recorder.core.redact import Secrets, environment_secrets
+from recorder.core.rules import Given
 from recorder.log.items import Sent, Stats
+from recorder.log.sampling import HELD_BYTES, Keep, Sampling
 from recorder.log.writer import QUEUE_BYTES, Durability, Writer
 from recorder.version import __version__
 
@@ -70,6 +73,11 @@ class Tap(Middleware):
     the child of a fork, in a segment of its own. A `path` that ends in `.jsonl` is a file to append to; any
     other is a directory, to which each process adds its own segment.
 
+    `redact`: JSON paths, patterns and functions that say what else is not to be written (`core/rules.py`).
+    `capture="timing"` writes no prompt, no output and no free text, and keeps every metric. `sample` is the share
+    of calls that are recorded; of the others those streams for which `keep`, given their `Timing` when they
+    end, returns true: until then they are held in memory, in at most `held_bytes`.
+
     `tags` are written with every call. `queue_bytes` bounds what waits for a slow disk; past it records are
     dropped and counted (`stats()`), never waited for. What is written survives the end of the process; with
     `durability="fsync"` a power cut as well. `clock` and `wall_clock` give ns, `new_id` stream ids.
@@ -87,6 +95,11 @@ class Tap(Middleware):
         source: str | None = None,
         queue_bytes: int = QUEUE_BYTES,
         durability: Durability = "write",
+        redact: Iterable[Given] = (),
+        capture: Mode = "full",
+        sample: float = 1.0,
+        keep: Keep | None = None,
+        held_bytes: int = HELD_BYTES,
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
@@ -99,7 +112,17 @@ class Tap(Middleware):
         self._secrets = Secrets(environment_secrets(os.environ))
         self._learning = threading.Lock()
         self._clients: weakref.WeakSet[object] = weakref.WeakSet()
-        self._writer = Writer(Path(path).absolute(), self._header, queue_bytes=queue_bytes, durability=durability)
+        self._told: set[str] = set()
+        kept = Capture(capture, redact, failed=lambda error: self._tell(str(error), "its records have no text"))
+        self._sampling = Sampling(sample, keep, failed=self._keep_failed, held_bytes=held_bytes)
+        self._writer = Writer(
+            Path(path).absolute(),
+            self._header,
+            queue_bytes=queue_bytes,
+            durability=durability,
+            capture=kept if kept.changes else None,
+            sampling=self._sampling,
+        )
 
     def __repr__(self) -> str:
         return f"<recorder.Tap {os.fspath(self.path)!r}{' closed' if self._writer.closed else ''}>"
@@ -116,7 +139,10 @@ class Tap(Middleware):
 
     def stats(self) -> Stats:
         """What was recorded and what was lost so far."""
-        return msgspec.structs.replace(self._writer.stats)
+        sampling = self._sampling
+        return msgspec.structs.replace(
+            self._writer.stats, sampled_out=sampling.sampled_out, given_up=sampling.given_up
+        )
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until everything seen so far is in the file; False when `timeout` seconds were not enough."""
@@ -185,6 +211,10 @@ class Tap(Middleware):
         watch = Watch(state, self._writer, self._clock, sent)
         return watch if self._writer.put_request(state, item, watch.mute) else None
 
+    def wants(self, call: str) -> bool:
+        """Whether anything of this call is recorded, so far as its id tells."""
+        return self._sampling.wants(call)
+
     def learn(self, values: Iterable[str]) -> None:
         """Never write these values, until many others were learned."""
         with self._learning:
@@ -218,13 +248,15 @@ class Tap(Middleware):
     def _begin(self, request: APIRequest, call_next: object) -> Watch | None:
         try:
             options = request.options
-            self._learn_client(credentials.client_behind(call_next))
             call = (options.idempotency_key or "").removeprefix(_KEY_PREFIX)
             if not call:  # a GET: its attempts have nothing in common but the context they are made in
                 url, call = _last_call.get()
                 if not request.retries_taken or url != options.url:
                     call = self.new_id()
                 _last_call.set((options.url, call))
+            if not self.wants(call):
+                return None
+            self._learn_client(credentials.client_behind(call_next))
             headers = [(name, value) for name, value in request.headers.items() if isinstance(value, str)]
             self.learn(credentials.of_headers(headers))
             return self.begin(
@@ -247,6 +279,16 @@ class Tap(Middleware):
         with self.guarded(watch):
             self.learn(credentials.of_response(http))
             watch_response(http, watch, body, url=str(http.request.url))
+
+    def _keep_failed(self, error: Exception) -> None:
+        self._tell(f"keep raised {type(error).__name__}", "its streams are written")
+
+    def _tell(self, what: str, then: str) -> None:
+        """What the user's own function did wrong, once each. Never what it was given, which may be secret."""
+        self._writer.stats.errors += 1
+        if what not in self._told:
+            self._told.add(what)
+            log.error("recorder: %s: %s; %s", self.path, what, then)
 
     def internal_error(self, error: Exception) -> None:
         """A failure of ours that must not reach the application; under pytest it does."""

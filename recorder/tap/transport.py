@@ -85,7 +85,6 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             return None
 
     def _start(self, request: httpx2.Request) -> Watch | None:
-        self._tap.learn(credentials.of_request(request))
         try:
             body = request.content
         except httpx2.RequestNotRead:
@@ -93,6 +92,9 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         attempt = attempt_of(request.headers)
         asked = blake2b(f"{request.method} {request.url}\n".encode() + body, digest_size=16).digest()
         call = self._call(asked, attempt)
+        if not self._tap.wants(call):
+            return None
+        self._tap.learn(credentials.of_request(request))
         return self._tap.begin(
             method=request.method,
             url=str(request.url),
@@ -102,7 +104,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             attempt=attempt,
         )
 
-    def _call(self, asked: bytes, attempt: int) -> str | None:
+    def _call(self, asked: bytes, attempt: int) -> str:
         """The call id that the attempt before this one had, of an equal request: nothing here names the call."""
         call = self._calls.pop((asked, attempt - 1), None) or self._tap.new_id()
         self._calls[asked, attempt] = call
