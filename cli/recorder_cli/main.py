@@ -23,6 +23,8 @@ COMMANDS = {
     "stats": "Latency and outcomes, overall and by model.",
     "sql": "Run a query over recordings as tables.",
     "play": "Print the text of a stream as it arrived, in its own time.",
+    "scan": "Find secrets in recordings.",
+    "redact": "Copy recordings without secrets, to show them to others.",
     "verify": "Check that recordings are whole and say what they contain.",
 }
 """What `recorder --help` says of each: the first line of the command's own help (a test holds them equal)."""
@@ -30,7 +32,7 @@ COMMANDS = {
 EXIT_CODES = """\b
 Exit codes:
   0    all is well
-  1    the check failed: verify found problems
+  1    the check failed: verify found problems, scan found secrets
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Raw
@@ -26,6 +26,7 @@ from .records import (
     End,
     ErrorInfo,
     Event,
+    Gap,
     Request,
     Response,
     StreamRecord,
@@ -79,12 +80,12 @@ class Capture:
         """What is kept of `record`."""
         for rule in self._rules:
             if rule.needs_json and self._is_part(record):
-                return _marked(_without_text(record), (rule.name,))
+                return marked(_without_text(record), (rule.name,))
             try:
                 record = _ruled(record, rule)
             except Exception as error:
                 self._failed(RuleError(rule.name, error))
-                return _marked(_without_text(record), (f"{rule.name} failed",))
+                return marked(_without_text(record), (f"{rule.name} failed",))
         return _without_text(record) if self._timing else record
 
     def _is_part(self, record: StreamRecord) -> bool:
@@ -119,7 +120,7 @@ def _ruled(record: StreamRecord, rule: Rule) -> StreamRecord:
                 changed |= _error_changes(record.summary, record.summary.error, rule)
         case _:
             pass
-    return _marked(replace(record, **changed), (rule.name,)) if changed else record
+    return marked(replace(record, **changed), (rule.name,)) if changed else record
 
 
 def _changes(record: StreamRecord, name: str, rule: Rule) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _payload_changes(record: Request | Event | Bytes, rule: Rule) -> dict[str, A
         isinstance(record, Event) and rule.changes(_odd(record))
     ):
         return {}
-    return _with_payload(record, kept.encode() if isinstance(kept, str) and value is None else _encoded(kept))
+    return with_payload(record, kept.encode() if isinstance(kept, str) and value is None else _encoded(kept))
 
 
 def _odd(event: Event) -> list[str]:
@@ -160,7 +161,7 @@ def _odd(event: Event) -> list[str]:
     return [*(event.frame or ()), event.raw or "", event.id or ""]
 
 
-def _with_payload(record: Request | Event | Bytes, payload: bytes) -> dict[str, Any]:
+def with_payload(record: Request | Event | Bytes, payload: bytes) -> dict[str, Any]:
     """Fields of `record` with another payload, spelt in the usual way."""
     strict = is_strict(payload)
     data = Raw(payload) if strict and payload else NO_DATA
@@ -180,8 +181,12 @@ def _encoded(value: object) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _marked(record: StreamRecord, names: tuple[str, ...]) -> StreamRecord:
-    if not isinstance(record, Request | Response | Event | Bytes | End):
+_R = TypeVar("_R", bound=StreamRecord)
+
+
+def marked(record: _R, names: tuple[str, ...]) -> _R:
+    """`record` with the names of rules that changed it."""
+    if isinstance(record, Gap):
         return record
     before = record.redacted or ()
     return replace(record, redacted=(*before, *(name for name in names if name not in before)))
@@ -204,7 +209,7 @@ def _request(request: Request) -> Request:
     fields = as_object(lenient(wire.payload(request)))
     kept = {name: item for name, value in (fields or {}).items() if (item := _parameter(name, value)) is not None}
     data = Raw(_encoded(kept)) if kept else NO_DATA
-    return cast("Request", _marked(replace(request, data=data, text=None, base64=None), ("timing",)))
+    return marked(replace(request, data=data, text=None, base64=None), ("timing",))
 
 
 def _parameter(name: str, value: object) -> object:
@@ -215,7 +220,7 @@ def _parameter(name: str, value: object) -> object:
         return None
     if isinstance(value, list):
         return [item for item in cast("list[object]", value) if _is_plain(item)]
-    return cast("object", value) if _is_plain(value) else None
+    return value if _is_plain(value) else None
 
 
 def _is_plain(value: object) -> bool:

@@ -14,14 +14,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from .redact import REDACTED
+from .guard import API_KEY
+from .redact import REDACTED, Secrets
 
 _STEP = re.compile(
     r"\.\.(?P<deep>[^.\[\]'\"*\s]+)|\.(?P<name>[^.\[\]'\"*\s]+)|\[(?P<quote>['\"])(?P<quoted>.*?)(?P=quote)\]"
     r"|\[(?P<index>-?\d+)\]|(?P<all>\.\*|\[\*\])"
 )
-Given = str | re.Pattern[str] | Callable[[Any], Any]
-"""What a user gives as a rule."""
 Step = Callable[[Any, Callable[[Any], Any]], Any]
 """Gives a value in which the members that the step names went through a function."""
 
@@ -51,8 +50,14 @@ class Rule:
         return self.in_field(texts) != texts
 
 
+Given = str | re.Pattern[str] | Callable[[Any], Any] | Rule
+"""What is given as a rule."""
+
+
 def rule_of(given: Given, number: int) -> Rule:
     """The rule that a user gave, the `number`th. Raises ValueError for what is none."""
+    if isinstance(given, Rule):
+        return given
     if isinstance(given, str):
         steps = _steps(given)
         return Rule(given, lambda value: _walk(value, steps))
@@ -68,6 +73,15 @@ def rule_of(given: Given, number: int) -> Rule:
     raise ValueError(
         f"{given!r} is no rule; give a JSON path ('$.metadata.user_id'), a pattern of str, or a function"
     )
+
+
+def rule_of_secrets(secrets: Secrets) -> Rule:
+    """The rule that every recording is made with, for one that was made without it."""
+
+    def remove(text: str) -> str:
+        return secrets.remove_from_url(text)
+
+    return Rule(API_KEY, lambda v: in_strings(v, remove), lambda v: in_strings(v, remove))
 
 
 def _is_of_text(pattern: re.Pattern[Any]) -> bool:
