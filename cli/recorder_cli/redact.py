@@ -11,7 +11,7 @@ import click
 
 from recorder.core.capture import Mode
 from recorder.core.redact import Secrets, environment_secrets
-from recorder.core.rules import Given, RuleError
+from recorder.core.rules import Given, RuleError, rule_of
 from recorder.log.copy import copy_redacted
 
 from .errors import note, warn
@@ -58,12 +58,14 @@ def redact(source: Path, target: Path, mode: Mode, rules: tuple[str, ...], salva
 
 
 def _rule(given: str) -> Given:
-    if given.startswith("$"):
-        return given
     try:
-        return re.compile(given)
+        rule = given if given.startswith("$") else re.compile(given)
+        rule_of(rule, 1)
     except re.error as error:
         raise click.BadParameter(f"{given!r} is no regular expression: {error}", param_hint="--rule") from None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--rule") from None
+    return rule
 
 
 def _failed(error: RuleError) -> None:

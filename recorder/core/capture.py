@@ -80,12 +80,12 @@ class Capture:
         """What is kept of `record`."""
         for rule in self._rules:
             if rule.needs_json and self._is_part(record):
-                return marked(_without_text(record), (rule.name,))
+                return marked(_without_payload(record), (rule.name,))
             try:
                 record = _ruled(record, rule)
             except Exception as error:
                 self._failed(RuleError(rule.name, error))
-                return marked(_without_text(record), (f"{rule.name} failed",))
+                return marked(_without_payload(record), (f"{rule.name} failed",))
         return _without_text(record) if self._timing else record
 
     def _is_part(self, record: StreamRecord) -> bool:
@@ -203,6 +203,13 @@ def _without_text(record: StreamRecord) -> StreamRecord:
             return replace(record, error=_error(record.error), summary=_summary(record.summary))
         case _:
             return record
+
+
+def _without_payload(record: StreamRecord) -> StreamRecord:
+    """What is left of a record when it is not known what a rule would have left of its payload."""
+    if isinstance(record, Request):
+        return replace(record, data=NO_DATA, text=None, base64=None)
+    return _without_text(record)
 
 
 def _request(request: Request) -> Request:

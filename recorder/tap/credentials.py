@@ -102,10 +102,10 @@ def _of_proxies(http: object) -> list[str]:
     transports = [getattr(http, "_transport", None), *mounted.values()]
     found: list[str] = []
     for transport in transports:
-        proxy = getattr(getattr(transport, "_pool", None), "_proxy", None)
-        headers = cast("Iterable[tuple[bytes, bytes]]", getattr(proxy, "headers", None) or ())
+        pool = getattr(transport, "_pool", None)
+        headers = cast("Iterable[tuple[bytes, bytes]]", getattr(pool, "_proxy_headers", None) or ())
         found += credentials([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
-        auth = cast("Iterable[bytes]", getattr(proxy, "auth", None) or ())
+        auth = cast("Iterable[bytes]", getattr(pool, "_proxy_auth", None) or ())
         found += [part.decode("latin-1") for part in auth]
     return found
 
