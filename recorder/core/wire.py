@@ -34,7 +34,9 @@ def payload(record: Event | Bytes | Request) -> bytes:
 
 
 def wire(record: Event | Bytes) -> bytes:
-    """The exact body bytes of the record."""
+    """The exact body bytes of the record; none for one whose text was left out."""
+    if record.size is not None:
+        return b""
     if isinstance(record, Bytes):
         return payload(record)
     if record.raw is not None:

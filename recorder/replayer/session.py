@@ -18,7 +18,7 @@ from typing import Any, Self
 import anthropic
 import httpx2
 
-from recorder.log.reader import Problem, find_segments
+from recorder.log.reader import Problem, RecordingError, find_segments
 from recorder.log.streams import Stream, read_streams
 
 from .errors import NoMatch
@@ -53,8 +53,16 @@ class Replay:
         if idle_limit is not None and not idle_limit >= 0:
             raise ValueError(f"idle_limit is {idle_limit!r}; it is a number of seconds, 0 or more")
         self.problems: list[Problem] = []
-        streams = read_streams(find_segments(path), report=self.problems.append)
-        self._shelf = Shelf(streams, os.fspath(path))
+        streams = list(read_streams(find_segments(path), report=self.problems.append))
+        whole = [stream for stream in streams if not stream.is_without_text]
+        if streams and not whole:
+            raise RecordingError(os.fspath(path), "recorded without text, so there is nothing to replay")
+        self.problems += [
+            Problem(stream.path, None, f"stream {stream.id}: recorded without text; not replayed", "missing")
+            for stream in streams
+            if stream.is_without_text
+        ]
+        self._shelf = Shelf(whole, os.fspath(path))
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
 

@@ -14,6 +14,7 @@ from recorder.core.attempt import Attempt
 from recorder.core.lines import encode_line
 from recorder.core.records import Header
 from recorder.core.redact import Secrets
+from recorder.log.reader import RecordingError
 from recorder.log.scan import scan
 from tests.cli.command import recorder
 from tests.corpus import marker
@@ -85,6 +86,8 @@ def test_a_copy_without_text_has_the_same_timings(tmp_path: Path) -> None:
     assert recorder("verify", target).exit_code == 0
     files = [file for file in target.rglob("*") if file.is_file()]
     assert files
+    with pytest.raises(RecordingError, match="nothing to replay"):
+        library.replay(target)
     assert {oct(file.stat().st_mode & 0o777) for file in files} == {"0o600"}
 
 
