@@ -214,7 +214,7 @@ class Attempt:
         self._events += 1
         at, wait, chunk, split = self._arrival(len(block.wire))
         said, redacted = read(block.event, block.payload), None
-        if said.text is None or not block.usual or self._guard.suspects(said.block, said.text):
+        if said.text is None or not block.usual or self._guard.suspects(said.block, said.text, said.padding):
             block, said, redacted = self._guard.cleaned(block, said)
         return self._event(block, said, at, wait, chunk, split, redacted)
 

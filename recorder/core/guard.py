@@ -24,6 +24,8 @@ from .sse import Block, SSEParser, usual_frame
 
 API_KEY = "api_key"
 """The name of the rule, in `redacted`."""
+_HIDING = re.compile(r"\\u00[2-7]")
+"""The escape of a character that keys are made of. (Of others, `\\u00e9` say, prose may be full.)"""
 _TAIL = SHORTEST - 1 + len("\\u00a")
 """Characters remembered of a block: as many as may begin a secret unnoticed, and half an escape."""
 _UNFINISHED = re.compile(rb'"(?:text|thinking|partial_json|completion)"\s*:\s*"')
@@ -40,10 +42,13 @@ class Guard:
         self._tails: dict[int | None, str] = {}
         """What the next delta of a block may continue."""
 
-    def suspects(self, block: int | None, text: str) -> bool:
+    def suspects(self, block: int | None, text: str, padding: str | None) -> bool:
         """Whether a usual delta with this text needs a closer look. The hot path."""
         joined = self._tails.get(block, "") + text
-        if self._secrets.begins_in(joined):
+        begins_in = self._secrets.begins_in
+        if begins_in(joined) or ("\\u00" in joined and _HIDING.search(joined)):
+            return True
+        if padding is not None and begins_in(padding):
             return True
         self._tails[block] = joined[-_TAIL:]
         return False

@@ -34,7 +34,8 @@ class Payload(Struct, frozen=True, gc=False):
     chars: int | None = None
     value: dict[str, Any] | None = None
     text: str | None = None
-    """Of a usual delta, its output, where the payload has no other text that anybody could choose."""
+    """Of a usual delta, its output: but for `padding` all that anybody could choose."""
+    padding: str | None = None
 
 
 class _Text(Struct, tag="text_delta", tag_field="type", forbid_unknown_fields=True):
@@ -84,7 +85,7 @@ def read(event: str | None, payload: bytes) -> Payload:
             and b"\n" not in payload
             and (payload.isascii() or not _breaks(payload))
         ):
-            return Payload(True, said.index, name, len(text), None, text if said.p is UNSET else None)
+            return Payload(True, said.index, name, len(text), None, text, None if said.p is UNSET else said.p)
     return _read_slowly(payload)
 
 

@@ -220,7 +220,7 @@ def unescaped(text: str, escapes: re.Pattern[str] = _ESCAPES) -> Unescaped:
 class Secrets:
     """The values to remove. Knows keys by their shape, and learns the values that it is told."""
 
-    __slots__ = ("_any", "_found", "_lasting", "_learned", "_literals", "_marks", "_slashes", "begins_in")
+    __slots__ = ("_found", "_lasting", "_learned", "_literals", "_slashes", "begins_in")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._lasting: dict[str, None] = {}
@@ -253,9 +253,8 @@ class Secrets:
         self._slashes = any("/" in one for one in self._literals)
         self._found = (*tuple(one.encode("latin-1", "replace") for one in self._literals), _KEY_HEAD.encode())
         heads = {one[:SHORTEST] for one in self._literals if not one.startswith(_KEY_HEAD)}
-        marks = (_KEY_HEAD, "\\u00", *sorted(heads)) + (("\\/",) if self._slashes else ())
-        self.begins_in = _finder(marks)
-        """Fast, called for every event: whether a secret may begin in a text, or may be hidden by escapes."""
+        self.begins_in = _finder((_KEY_HEAD, *sorted(heads), *(("\\/",) if self._slashes else ())))
+        """Fast, called for every event: whether a secret may begin in a text that hides nothing by `\\u`."""
 
     def found_in(self, data: bytes) -> bool:
         """Fast: whether `data` may hold a secret."""
@@ -351,7 +350,7 @@ def _spellings(value: str) -> set[str]:
     """`value` as it is, in the bytes of UTF-8, in JSON and JSON in JSON, and in a URL."""
     once = dumps(value, ensure_ascii=False)[1:-1]
     twice = dumps(once, ensure_ascii=False)[1:-1]
-    ways = {value, once, twice, quote(value, safe="")}
+    ways = {value, once, twice, dumps(value)[1:-1], quote(value, safe="")}
     ways |= {unescaped(way).text for way in ways}
     ways |= {way.encode("utf-8", "surrogatepass").decode("latin-1") for way in ways}
     return {way for way in ways if len(way) > SHORTEST // 2}
