@@ -30,9 +30,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def ask(upstream: Upstream, text: str = "hi") -> str:
-    client = anthropic.Anthropic(api_key="live", base_url=upstream.url, max_retries=0)
-    with client.messages.stream(**question(text)) as stream:
-        return stream.get_final_text()
+    with anthropic.Anthropic(api_key="live", base_url=upstream.url, max_retries=0) as client:
+        with client.messages.stream(**question(text)) as stream:
+            return stream.get_final_text()
 
 
 def question(text: str) -> dict[str, Any]:
@@ -171,8 +171,8 @@ def test_replay_asks_nobody(path: Path) -> None:
 def test_retries_are_attempts_of_one_call(path: Path) -> None:
     with Upstream([Reply.error(529, "overloaded_error", "no"), Reply.sse(HI)]) as upstream:
         with recorder.use(path, "once"):
-            client = anthropic.Anthropic(api_key="live", base_url=upstream.url, max_retries=1)
-            assert len(list(client.messages.create(**question("hi"), stream=True))) == len(HI)
+            with anthropic.Anthropic(api_key="live", base_url=upstream.url, max_retries=1) as client:
+                assert len(list(client.messages.create(**question("hi"), stream=True))) == len(HI)
     streams = sorted(recorder.open(path).streams(), key=lambda stream: stream.request.attempt)
     assert [stream.request.attempt for stream in streams] == [0, 1]
     assert len({stream.call for stream in streams}) == 1

@@ -24,6 +24,8 @@ COMMANDS = {
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
     "play": "Print the text of a stream as it arrived, in its own time.",
+    "scan": "Find secrets in recordings.",
+    "redact": "Copy recordings without secrets, to show them to others.",
     "verify": "Check that recordings are whole and say what they contain.",
     "compact": "Compress recordings that are no longer written.",
     "prune": "Delete recordings whose last record is older than AGE.",
@@ -33,7 +35,7 @@ COMMANDS = {
 EXIT_CODES = """\b
 Exit codes:
   0    all is well
-  1    the check failed: verify found problems
+  1    the check failed: verify found problems, scan found secrets
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk

@@ -24,10 +24,10 @@ from hashlib import sha256
 from msgspec import Raw
 from msgspec.structs import replace
 
-from .aws import with_payload
 from .decode import Decoder, Identity, Undecodable, decoder_for
 from .framing import Parser, parser_for
-from .payload import USUAL_TYPES, is_strict, match_usual_delta, read, usual_chars
+from .guard import API_KEY, Guard
+from .payload import USUAL_TYPES, Payload, is_strict, match_usual_delta, read, usual_text
 from .plain import PIECE, Piece, PlainBody
 from .records import (
     NO_DATA,
@@ -47,6 +47,7 @@ from .records import (
 from .redact import Secrets, request_headers, response_headers
 from .sse import Block, SSEParser
 from .summary import Summarizer
+from .urls import safe_url
 
 
 class Attempt:
@@ -57,6 +58,7 @@ class Attempt:
         self.call = call
         self.attempt = attempt
         self._secrets = secrets
+        self._guard = Guard(secrets)
         self._seq = 0
         self._decoder: Decoder = Identity()
         self._encoding_named: str | None = None
@@ -65,7 +67,7 @@ class Attempt:
         self._event_stream = False
         self._parser: Parser | None = None
         """None for a body that is no event stream, or is one no longer."""
-        self._plain = PlainBody()
+        self._plain = PlainBody(secrets.cut_before_secret)
         self._status = 0
         self._url = ""
         self._offset = 0
@@ -108,7 +110,7 @@ class Attempt:
             call=self.call,
             attempt=self.attempt,
             method=method,
-            url=clean(url),
+            url=self._secrets.remove_from_url(safe_url(url)),
             headers={name: clean(value) for name, value in request_headers(pairs).items()},
             data=data,
             text=text,
@@ -154,7 +156,7 @@ class Attempt:
             at=at,
             status=status,
             headers={name: clean(value) for name, value in response_headers(pairs).items()},
-            url=url and clean(url),
+            url=url and self._secrets.remove_from_url(safe_url(url)),
             http=http,
             encoded=self._encoding,
             phases=phases,
@@ -199,8 +201,8 @@ class Attempt:
         end, size = 0, len(data)
         while end < size and (match := match_usual_delta(data, end)) is not None:
             payload, block, kind, text = match.groups()
-            chars = usual_chars(text)
-            if chars is None or self._secrets.found_in(text):
+            index, decoded = int(block), usual_text(text)
+            if decoded is None or self._guard.suspects(index, decoded, None):
                 break
             event = Event(
                 stream=self.stream,
@@ -209,9 +211,9 @@ class Attempt:
                 wait=wait,
                 chunk=chunk,
                 event="content_block_delta",
-                block=int(block),
+                block=index,
                 delta=USUAL_TYPES[kind],
-                chars=chars,
+                chars=len(decoded),
                 data=Raw(payload),
             )
             records.append(event)
@@ -226,6 +228,7 @@ class Attempt:
         """Chunks that could not be recorded: what is whole is written, the rest is read on from the next block."""
         records = self._flush()
         self._steady = False
+        self._guard.gap()
         if self._parser is not None:
             self._parser.resync()
         if type(self._decoder) is not Identity:
@@ -252,7 +255,7 @@ class Attempt:
         records = self._flush()
         summary = self._summary
         if error is not None:
-            error = ErrorInfo(type=error.type, message=self._secrets.remove_from_text(error.message))
+            error = ErrorInfo(type=error.type, message=self._secrets.remove_from_url(error.message))
         split = tuple((0, at, wait) for _, at, wait, ordinal in self._ends if ordinal != self._completed)
         records.append(
             End(
@@ -265,7 +268,7 @@ class Attempt:
                 events=self._events,
                 bytes=self._fed,
                 chunks=self._chunks,
-                url=None if told or url is None else self._secrets.remove_from_text(url),
+                url=None if told or url is None else self._secrets.remove_from_url(safe_url(url)),
                 error=error,
                 summary=summary.record(),
                 split=split or None,
@@ -284,26 +287,27 @@ class Attempt:
 
     def _flush(self) -> list[StreamRecord]:
         if self._parser is not None:
-            return [self._block(block) for block in self._parser.flush()]
+            return [self._block(block, last=True) for block in self._parser.flush()]
         whole = self._plain.whole
         pieces = self._plain.flush(reduce=self._encoding is None)
         if whole and pieces:
             self._summary.body(self._redacted(pieces[0].wire)[0], self._status)
-        return [self._piece(piece) for piece in pieces]
+        return [self._piece(piece, last=piece is pieces[-1]) for piece in pieces]
 
-    def _block(self, block: Block) -> StreamRecord:
+    def _block(self, block: Block, *, last: bool = False) -> StreamRecord:
         if block.payload is None:
-            return self._bytes(block.wire)
+            return self._bytes(block.wire, last=last)
         self._events += 1
         at, wait, chunk, split = self._arrival(len(block.wire))
-        kept, redacted = self._redacted(block.payload if block.framed else block.wire)
-        if redacted:
-            block = with_payload(block.wire, kept) if block.framed else _parsed(kept)
-        return self._event(block, at, wait, chunk, split, redacted)
+        said, redacted = read(block.event, block.payload), None
+        if said.text is None or not block.usual or self._guard.suspects(said.block, said.text, said.padding):
+            block, said, redacted = self._guard.cleaned(block, said)
+        return self._event(block, said, at, wait, chunk, split, redacted)
 
     def _event(
         self,
         block: Block,
+        said: Payload,
         at: int,
         wait: int,
         chunk: int,
@@ -311,7 +315,6 @@ class Attempt:
         redacted: tuple[str, ...] | None,
     ) -> Event:
         payload = block.payload or b""
-        said = read(block.event, payload)
         if said.value is not None:
             self._summary.event(block.event, said.value)
         elif payload == b"[DONE]":
@@ -341,11 +344,11 @@ class Attempt:
         if not self._secrets.found_in(data):
             return data, None
         kept = self._secrets.remove(data)
-        return kept, None if kept == data else ("api_key",)
+        return kept, None if kept == data else (API_KEY,)
 
-    def _piece(self, piece: Piece) -> Bytes:
+    def _piece(self, piece: Piece, *, last: bool = False) -> Bytes:
         if piece.sha256 is None:
-            return self._bytes(piece.wire)
+            return self._bytes(piece.wire, last=last)
         at, wait, chunk, split = self._arrival(len(piece.wire))
         return Bytes(
             stream=self.stream,
@@ -358,9 +361,10 @@ class Attempt:
             split=split,
         )
 
-    def _bytes(self, wire: bytes) -> Bytes:
+    def _bytes(self, wire: bytes, *, last: bool = False) -> Bytes:
+        """`last`: what is left at the end of the body, which may be the beginning of more."""
         at, wait, chunk, split = self._arrival(len(wire))
-        kept, redacted = self._redacted(wire)
+        kept, _ = self._redacted(self._guard.unfinished(wire) if last else wire)
         data, text, base64 = _content(kept)
         return Bytes(
             stream=self.stream,
@@ -373,7 +377,7 @@ class Attempt:
             base64=base64,
             encoded=self._encoding,
             split=split,
-            redacted=redacted,
+            redacted=None if kept == wire else (API_KEY,),
         )
 
     def _arrival(self, size: int) -> tuple[int, int, int, tuple[Split, ...] | None]:
@@ -402,12 +406,6 @@ class Attempt:
         self._encoding = self._encoding_named
         self._decoder = Identity()
         self._parser = None
-
-
-def _parsed(wire: bytes) -> Block:
-    """The one block of `wire`, from which secrets were taken: none of them holds a line end."""
-    parser = SSEParser()
-    return [*parser.feed(wire), *parser.flush()][0]
 
 
 def _unsaid(headers: Iterable[tuple[str, str]], body: bytes, base64: str | None) -> tuple[int | None, str | None]:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .payload import as_object
+from .urls import safe_query
 
 VOLATILE = ("metadata.user_id",)
 """Body fields that are not compared, as dotted paths."""
@@ -39,11 +40,14 @@ def attempt_of(headers: Mapping[str, str]) -> int:
 
 
 def path_of(url: str) -> str:
-    """The path and query of a URL, from `/v1/` on or as the platform has it: the base URL does not matter."""
+    """The path and query of a URL, from `/v1/` on or as the platform has it: the base URL does not matter.
+
+    Values of parameters that are not recorded are not compared either.
+    """
     parts = urlsplit(url)
     path = parts.path
     at = platform.start() if (platform := _PLATFORM.search(path)) else path.find("/v1/")
-    return (path[at:] if at >= 0 else path) + (f"?{parts.query}" if parts.query else "")
+    return (path[at:] if at >= 0 else path) + (f"?{safe_query(parts.query)}" if parts.query else "")
 
 
 def is_platform(path: str) -> bool:

@@ -34,6 +34,9 @@ class Payload(Struct, frozen=True, gc=False):
     delta: str | None = None
     chars: int | None = None
     value: dict[str, Any] | None = None
+    text: str | None = None
+    """Of a usual delta, its output: but for `padding` all that anybody could choose."""
+    padding: str | None = None
 
 
 class _Text(Struct, tag="text_delta", tag_field="type", forbid_unknown_fields=True):
@@ -63,7 +66,7 @@ match_usual_delta = re.compile(
 """A whole event as the API spells nearly all of them: payload, block, type, text as it is escaped.
 
 Strict by its shape: known members, so that none is there twice, no escape by number, no control character.
-`usual_chars` says whether it is UTF-8, too.
+`usual_text` says whether it is UTF-8, too.
 """
 USUAL_TYPES = {
     b'text_delta","text': "text_delta",
@@ -72,22 +75,22 @@ USUAL_TYPES = {
 }
 
 
-def usual_chars(text: bytes) -> int | None:
-    """Code points of the text of a usual delta. None: its payload may not stand in a line as it is."""
-    if text.isascii():
-        chars = len(text)
+def usual_text(text: bytes) -> str | None:
+    """What the text of a usual delta says. None: its payload may not stand in a line as it is."""
+    if b"\\" in text:
+        try:
+            said = _decode_text(b'"%b"' % text)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
     else:
         try:
-            chars = len(text.decode("utf-8"))
+            said = text.decode("utf-8")
         except UnicodeDecodeError:
             return None
-        if _breaks(text):
-            return None
-    if b"\\" in text:
-        chars -= text.count(b"\\") - text.count(b"\\\\")  # of each escape two characters are one
-    return chars
+    return None if not text.isascii() and _breaks(text) else said
 
 
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_delta = msgspec.json.Decoder(_BlockDelta).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -116,7 +119,7 @@ def read(event: str | None, payload: bytes) -> Payload:
             and b"\n" not in payload
             and (payload.isascii() or not _breaks(payload))
         ):
-            return Payload(True, said.index, name, len(text))
+            return Payload(True, said.index, name, len(text), None, text, None if said.p is UNSET else said.p)
     return _read_slowly(payload)
 
 

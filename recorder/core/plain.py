@@ -7,6 +7,7 @@ its end: the last one is the hash of the whole, to be compared with a file.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from hashlib import sha256
 
 from msgspec import Struct
@@ -24,11 +25,15 @@ class Piece(Struct, frozen=True):
 
 
 class PlainBody:
-    """Incremental: `feed(bytes)` gives the pieces that are complete. `reduce` False keeps all bytes."""
+    """Incremental: `feed(bytes)` gives the pieces that are complete. `reduce` False keeps all bytes.
 
-    __slots__ = ("_cut", "_hash", "_held", "_reduced")
+    `cut` says where in a piece to end it, so that what must be seen as a whole is; 0: where it ends.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_cut", "_cut_in", "_hash", "_held", "_reduced")
+
+    def __init__(self, cut: Callable[[bytes], int]) -> None:
+        self._cut_in = cut
         self._held = bytearray()
         self._hash = sha256()
         self._cut = self._reduced = False
@@ -43,7 +48,8 @@ class PlainBody:
         pieces: list[Piece] = []
         while len(self._held) > PIECE:
             self._cut = True
-            pieces.append(self._piece(_end_of_text(self._held), reduce))
+            size = _end_of_text(self._held)
+            pieces.append(self._piece(self._cut_in(bytes(self._held[:size])) or size, reduce))
         return pieces
 
     def flush(self, *, reduce: bool) -> list[Piece]:

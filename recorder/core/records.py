@@ -135,6 +135,7 @@ class Response(Struct, tag="response", tag_field="kind", kw_only=True, frozen=Tr
     """The connection was there already. None: not known."""
     arrival: str | None = None
     """`eager`: the tap read ahead of the application, and the times are of its own reads."""
+    redacted: tuple[str, ...] | None = None
 
 
 Split = tuple[Int, Int, Int]
@@ -172,6 +173,8 @@ class Event(Struct, tag="event", tag_field="kind", kw_only=True, frozen=True, om
     retry: Int | None = None
     split: tuple[Split, ...] | None = None
     redacted: tuple[str, ...] | None = None
+    size: Int | None = None
+    """Wire bytes of the record, when they are not in it: its text was left out."""
 
 
 class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True, gc=False):
@@ -186,9 +189,9 @@ class Bytes(Struct, tag="bytes", tag_field="kind", kw_only=True, frozen=True, om
     text: str | None = None
     base64: str | None = None
     size: Int | None = None
-    """Bytes of a piece that is not recorded, of a large binary body."""
+    """Wire bytes of the record, when they are not in it: left out as text, or as part of a large binary body."""
     sha256: str | None = None
-    """Of the body up to the end of that piece."""
+    """Of such a body, up to the end of this piece."""
     encoded: str | None = None
     """The content-encoding these bytes are still in, because they could not be decoded."""
     split: tuple[Split, ...] | None = None
@@ -253,6 +256,7 @@ class End(Struct, tag="end", tag_field="kind", kw_only=True, frozen=True, omit_d
     """Of an eager stream: ns for which the application was blocked, waiting for chunks."""
     held: Int | None = None
     """Of an eager stream: ns from the headers on that the application spent between its reads."""
+    redacted: tuple[str, ...] | None = None
 
 
 class Footer(Struct, tag="footer", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):

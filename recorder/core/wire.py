@@ -38,12 +38,12 @@ def payload(record: Event | Bytes | Request) -> bytes:
 
 
 def wire(record: Event | Bytes) -> bytes:
-    """The exact body bytes of the record. Raises NotRecorded."""
+    """The exact body bytes of the record; none for one whose text was left out. Raises NotRecorded."""
+    if isinstance(record, Bytes) and record.sha256 is not None:
+        raise NotRecorded(f"stream {record.stream}: its body is large and binary: only its size and hash are kept")
+    if record.size is not None:
+        return b""
     if isinstance(record, Bytes):
-        if record.sha256 is not None:
-            raise NotRecorded(
-                f"stream {record.stream}: its body is large and binary: only its size and hash are kept"
-            )
         return payload(record)
     if record.raw is not None:
         return record.raw.encode()

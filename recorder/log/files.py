@@ -76,6 +76,11 @@ def compressed_name(path: Path) -> Path:
     return path.with_name(f"{path.name}.zst")
 
 
+def plain_name(path: Path) -> Path:
+    """What a segment is called when it is not compressed."""
+    return path.with_suffix("") if is_compressed(path) else path
+
+
 def is_copy_of(compressed: Path, plain: Path) -> bool:
     """Whether the one was made of the other: their headers, which have an id that no other has, are equal."""
     try:
@@ -91,8 +96,17 @@ def _each_once(found: Iterable[Path]) -> list[Path]:
 
 
 def open_segment(path: Path) -> BinaryIO:
-    """The lines of a segment, decompressed. Raises OSError; reading may raise DamagedError, too."""
-    file = path.open("rb")
+    """The lines of a segment, decompressed; also of one that was compressed since its name was found.
+
+    Raises OSError; reading may raise DamagedError, too.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        if is_compressed(path) or not compressed_name(path).is_file():
+            raise
+        path = compressed_name(path)
+        file = path.open("rb")
     if not is_compressed(path):
         return file
     return cast("BinaryIO", io.BufferedReader(_Decompressed(file), _BUFFER))

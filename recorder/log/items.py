@@ -106,5 +106,9 @@ class Stats(Struct, kw_only=True, repr_omit_defaults=True):
     """What the disk had not taken when the tap was closed."""
     errors: int = 0
     """Failures of our own, of the disk or of the code; the first is logged."""
+    sampled_out: int = 0
+    """Attempts that are not written because of `sample` and `keep`."""
+    given_up: int = 0
+    """Attempts that were held until `keep` could be asked, and were too large for it."""
     queue_high_water: int = 0
     """The most chunks and other items that ever waited for the writer."""

@@ -52,6 +52,14 @@ class Stream:
         """The server-sent events, in order."""
         return [record for record in self.records if isinstance(record, Event)]
 
+    @property
+    def is_without_text(self) -> bool:
+        """Whether its text was left out, all of it or of some events."""
+        return "timing" in (self.request.redacted or ()) or (
+            not self.reduced
+            and any(isinstance(record, Event | Bytes) and record.size is not None for record in self.records)
+        )
+
     def chunks(self) -> list[wire.Chunk]:
         """The body as the transport delivered it: bytes, `at` and `wait` in ns. Raises NotRecorded, as `body`."""
         return wire.chunks(self.records)

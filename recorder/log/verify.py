@@ -170,6 +170,8 @@ class _Stream:
         self._events = self._bytes = self._pieces = 0
         self._whole = True
         """Every payload is there, as it was sent: nothing was redacted or left out, no gap."""
+        self._counted = True
+        """The size of everything that was sent is known."""
         self._opaque = False
         """The body, or the rest of it, could not be decoded: its events are not known."""
         self._summary = Summarizer()
@@ -189,13 +191,15 @@ class _Stream:
                 yield from self._body(record, sent)
                 yield from self._event(record, sent)
             case Bytes():
-                if (record.size is None) != (record.sha256 is None) or (record.sha256 and _has_payload(record)):
-                    yield "size and sha256 stand together, and for bytes that are not there"
+                if record.sha256 is not None and record.size is None:
+                    yield "a hash without a size"
+                if record.size is not None and _has_payload(record):
+                    yield "size stands for bytes that are not there, and they are"
                 self._pieces += 1
                 yield from self._body(record, wire.wire(record) if _has_payload(record) else None)
                 self._opaque = self._opaque or record.encoded is not None
             case Gap():
-                self._whole = False
+                self._whole = self._counted = False
             case End():
                 yield from self._chunks(record, 0)
                 yield from self._end(record)
@@ -220,10 +224,13 @@ class _Stream:
         """Order and number of the chunks; counts the bytes."""
         if self._response is None:
             yield f"{_kind(record)} before the response"
+        size = len(sent) if sent is not None else record.size
         if sent is None or record.redacted:
             self._whole = False
-        self._bytes += len(sent or b"")
-        yield from self._chunks(record, len(sent) if sent is not None and not record.redacted else None)
+        if size is None or record.redacted:
+            self._counted, size = False, None
+        self._bytes += size or 0
+        yield from self._chunks(record, size)
 
     def _chunks(self, record: Event | Bytes | End, size: int | None) -> Iterator[str]:
         """The rule of FORMAT.md, Chunks; `size` of the record's wire bytes, where that is known."""
@@ -266,10 +273,10 @@ class _Stream:
     def _end(self, end: End) -> Iterator[str]:
         if end.events != self._events:
             yield f"end says {end.events} events, there are {self._events}"
+        if self._counted and end.bytes != self._bytes:
+            yield f"end says {end.bytes} bytes, there are {self._bytes}"
         if not self._whole:
             return
-        if end.bytes != self._bytes:
-            yield f"end says {end.bytes} bytes, there are {self._bytes}"
         is_stream = self._parser() is not None
         if not is_stream and self._pieces == 1 and self._last is not None:
             self._summary.body(wire.wire(self._last), self._response.status if self._response else 0)

@@ -40,6 +40,7 @@ from recorder.core.records import Event, Header, StreamRecord
 
 from .files import SUFFIX, RecordingError
 from .items import UNIT, Dropped, Ended, Note, Received, Sent, Stats, weight
+from .sampling import Sampling
 from .sink import Durability, Limits, Sink, check_path
 
 log = logging.getLogger("recorder")
@@ -78,6 +79,8 @@ class Writer:
         durability: Durability = "write",
         limits: Limits | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
+        capture: Callable[[StreamRecord], StreamRecord] | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         if durability not in ("write", "fsync"):
             raise ValueError(f"durability is {durability!r}; it is 'write' or 'fsync'")
@@ -91,6 +94,8 @@ class Writer:
             clock=clock,
             failed=self._failed,
         )
+        self._capture = capture
+        self._sampling = sampling
         self._limit = max(1, queue_bytes // UNIT)
         self._reset()
         with suppress(OSError):  # not now, perhaps later: the writer tries every second, and says so
@@ -121,6 +126,8 @@ class Writer:
         """Encoded lines that the sink was not given yet."""
         self._busy = False
         self._failure: Exception | None = None
+        if self._sampling is not None:
+            self._sampling.reset()
         self._left_told = False
         self._drops_told = False
 
@@ -262,10 +269,11 @@ class Writer:
                     size += len(item)
                     if len(item) >= UNIT:
                         self._free(len(item) // UNIT)
-                    records += attempt.chunk(at, wait, item)
+                    made = attempt.chunk(at, wait, item)
                 else:
                     self._free(weight(item))
-                    records += self._records(attempt, at, wait, item)
+                    made = self._records(attempt, at, wait, item)
+                records += made if self._chosen is None else self._chosen(attempt, made)
             except Exception as error:
                 self._internal_error(error)
         self._unwritten = self._encoded(records)
@@ -295,6 +303,12 @@ class Writer:
     def _internal_error(self, error: Exception) -> None:
         self._failed("internal error; some records are lost", error)
         self._failure = error
+
+    def _chosen(self, attempt: Attempt, records: list[StreamRecord]) -> list[StreamRecord]:
+        """What of these records is written, now or, with records of before, at the end of a stream."""
+        if self._capture is not None:
+            records = [self._capture(record) for record in records]
+        return records if self._sampling is None else self._sampling.take(attempt, records)
 
     def _records(self, attempt: Attempt, at: int, wait: int, item: Note) -> list[StreamRecord]:
         match item:

@@ -16,7 +16,7 @@ import anthropic
 import httpx2
 
 from recorder.core.fingerprint import is_platform, path_of
-from recorder.log.reader import Problem, find_segments
+from recorder.log.reader import Problem, RecordingError, find_segments
 from recorder.log.streams import Stream, read_streams
 
 from . import stand_in
@@ -64,9 +64,17 @@ class Replay:
         """Clients of the SDK made inside."""
         self._requests = 0
         self.problems: list[Problem] = []
-        streams = read_streams(find_segments(path), report=self.problems.append)
         self._name = os.fspath(path)
-        self._shelf = Shelf(streams, self._name, ignore=ignore, hint=hint)
+        streams = list(read_streams(find_segments(path), report=self.problems.append))
+        whole = [stream for stream in streams if not stream.is_without_text]
+        if streams and not whole:
+            raise RecordingError(self._name, "recorded without text, so there is nothing to replay")
+        self.problems += [
+            Problem(stream.path, None, f"stream {stream.id}: recorded without text; not replayed", "missing")
+            for stream in streams
+            if stream.is_without_text
+        ]
+        self._shelf = Shelf(whole, self._name, ignore=ignore, hint=hint)
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
 

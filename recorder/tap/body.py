@@ -146,12 +146,7 @@ def _error_info(error: BaseException) -> ErrorInfo:
 def _url_of(error: BaseException) -> str | None:
     """Of the request that failed: SDK middleware does not know it before."""
     request = error.request if isinstance(error, anthropic.APIConnectionError) else None
-    return url_without_login(request.url) if request is not None else None
-
-
-def url_without_login(url: httpx2.URL) -> str:
-    """The URL without `user:password@`."""
-    return str(url.copy_with(username=None, password=None) if url.userinfo else url)
+    return str(request.url) if request is not None else None
 
 
 class SyncBody(httpx2.SyncByteStream):

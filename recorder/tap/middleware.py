@@ -16,6 +16,7 @@ import platform
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,14 +29,18 @@ import msgspec
 from anthropic import Middleware
 
 from recorder.core.attempt import Attempt
+from recorder.core.capture import Capture, Mode
 from recorder.core.records import FORMAT, VERSION, Header
-from recorder.core.redact import Secrets, credentials
+from recorder.core.redact import Secrets, environment_secrets
+from recorder.core.rules import Given
 from recorder.log.items import Sent, SentPart, Stats
+from recorder.log.sampling import HELD_BYTES, Keep, Sampling
 from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
 from recorder.log.writer import QUEUE_BYTES, Writer
 from recorder.version import __version__
 
-from .body import AsyncBody, SyncBody, Watch, url_without_login, watch_response
+from . import credentials
+from .body import AsyncBody, SyncBody, Watch, watch_response
 from .eager import ahead_of
 from .parts import parts_of
 from .phases import install_behind, recording
@@ -46,14 +51,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("recorder")
 
 _KEY_PREFIX = "stainless-python-retry-"
-_KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _tags: ContextVar[dict[str, str]] = ContextVar("recorder_tags", default={})  # noqa: B039 - never changed in place
 _last_call: ContextVar[tuple[str, str]] = ContextVar("recorder_last_call", default=("", ""))
 
 Arrival = Literal["pull", "eager"]
 """Who reads a stream from the transport, and when: the application when it likes, or the tap at once."""
-_CREDENTIALS = ("api_key", "auth_token", "access_token", "aws_secret_key", "aws_session_token")
-"""Attributes of the SDK's clients, on whatever platform. What they call for is learnt from the requests."""
 
 Client = TypeVar("Client", bound="_WithMiddleware")
 
@@ -88,6 +90,11 @@ class Tap(Middleware):
     other is a directory, to which each process adds its own segments: a new one when the last has
     `rotate_bytes` or is `rotate_s` seconds old (None: never). A stream may go on in the next one.
 
+    `redact`: JSON paths, patterns and functions that say what else is not to be written (`core/rules.py`).
+    `capture="timing"` writes no prompt, no output and no free text, and keeps every metric. `sample` is the share
+    of calls that are recorded; of the others those streams for which `keep`, given their `Timing` when they
+    end, returns true: until then they are held in memory, in at most `held_bytes`.
+
     `tags` are written with every call. `queue_bytes` bounds what waits for a slow disk; past it records are
     dropped and counted (`stats()`), never waited for. What is written survives the end of the process; with
     `durability="fsync"` a power cut as well. With `arrival="eager"` a reader of the tap's own, a thread or a task
@@ -111,6 +118,11 @@ class Tap(Middleware):
         rotate_bytes: int | None = ROTATE_BYTES,
         rotate_s: float | None = ROTATE_S,
         arrival: Arrival = "pull",
+        redact: Iterable[Given] = (),
+        capture: Mode = "full",
+        sample: float = 1.0,
+        keep: Keep | None = None,
+        held_bytes: int = HELD_BYTES,
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
@@ -123,8 +135,12 @@ class Tap(Middleware):
         self._clock = clock
         self._wall_clock = wall_clock
         self.new_id = new_id
-        self._secrets = Secrets(value for name in _KEY_VARIABLES if (value := os.environ.get(name)))
+        self._secrets = Secrets(environment_secrets(os.environ))
         self._learning = threading.Lock()
+        self._clients: weakref.WeakSet[object] = weakref.WeakSet()
+        self._told: set[str] = set()
+        kept = Capture(capture, redact, failed=lambda error: self._tell(str(error), "its records have no text"))
+        self._sampling = Sampling(sample, keep, failed=self._keep_failed, held_bytes=held_bytes)
         self._writer = Writer(
             Path(path).absolute(),
             self._header,
@@ -132,6 +148,8 @@ class Tap(Middleware):
             durability=durability,
             limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
             clock=clock,
+            capture=kept if kept.changes else None,
+            sampling=self._sampling,
         )
 
     def __repr__(self) -> str:
@@ -144,14 +162,15 @@ class Tap(Middleware):
 
     def wrap(self, client: Client) -> Client:
         """A copy of `client` that is recorded; it shares the HTTP client of the original, which is not."""
-        for name in _CREDENTIALS:
-            if isinstance(value := getattr(client, name, None), str):
-                self._learn(value)
+        self._learn_client(client)
         return client if self in client.middleware else client.with_middleware(self)
 
     def stats(self) -> Stats:
         """What was recorded and what was lost so far."""
-        return msgspec.structs.replace(self._writer.stats)
+        sampling = self._sampling
+        return msgspec.structs.replace(
+            self._writer.stats, sampled_out=sampling.sampled_out, given_up=sampling.given_up
+        )
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until everything seen so far is in the file; False when `timeout` seconds were not enough."""
@@ -171,7 +190,7 @@ class Tap(Middleware):
         self.close()
 
     def handle(self, request: APIRequest, call_next: CallNext) -> APIResponse[Any]:
-        watch = self._begin(request)
+        watch = self._begin(request, call_next)
         if watch is None:
             return call_next(request)
         install_behind(call_next)
@@ -179,13 +198,13 @@ class Tap(Middleware):
             with recording(watch.connection):
                 response = call_next(request)
         except BaseException as error:
-            watch.failed(watch.clock(), 0, error)
+            self.failed(watch, error)
             raise
         self._watch(response, watch, SyncBody)
         return response
 
     async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> AsyncAPIResponse[Any]:
-        watch = self._begin(request)
+        watch = self._begin(request, call_next)
         if watch is None:
             return await call_next(request)
         install_behind(call_next)
@@ -193,7 +212,7 @@ class Tap(Middleware):
             with recording(watch.connection):
                 response = await call_next(request)
         except BaseException as error:
-            watch.failed(watch.clock(), 0, error)
+            self.failed(watch, error)
             raise
         self._watch(response, watch, AsyncBody)
         return response
@@ -226,10 +245,15 @@ class Tap(Middleware):
         watch = Watch(state, self._writer, self._clock, sent)
         return watch if self._writer.put_request(state, item, watch) else None
 
-    def learn_key(self, request: httpx2.Request) -> None:
-        """Remember the credentials of a request as values that are never to be written."""
-        for value in credentials(request.headers):
-            self._learn(value)
+    def wants(self, call: str) -> bool:
+        """Whether anything of this call is recorded, so far as its id tells."""
+        return self._sampling.wants(call)
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Never write these values, until many others were learned."""
+        with self._learning:
+            for value in values:
+                self._secrets.learn(value)
 
     def body_of(self, response: httpx2.Response, kind: type[SyncBody | AsyncBody]) -> type[SyncBody | AsyncBody]:
         """What the body of `response` is to be wrapped in, for a client of `kind`."""
@@ -244,11 +268,22 @@ class Tap(Middleware):
             watch.closed()
             self.internal_error(error)
 
-    def _learn(self, value: str) -> None:
-        with self._learning:
-            self._secrets.learn(value)
+    def _learn_client(self, client: object) -> None:
+        if client is None:
+            return
+        if client in self._clients:
+            self.learn(credentials.own_keys(client))
+            return
+        self.learn(credentials.of_client(client))
+        self._clients.add(client)
 
-    def _begin(self, request: APIRequest) -> Watch | None:
+    def failed(self, watch: Watch, error: BaseException) -> None:
+        """No response came. Its message may quote the request."""
+        with self.guarded(watch):
+            self.learn(credentials.of_error(error))
+        watch.failed(watch.clock(), 0, error)
+
+    def _begin(self, request: APIRequest, call_next: object) -> Watch | None:
         try:
             options = request.options
             call = (options.idempotency_key or "").removeprefix(_KEY_PREFIX)
@@ -257,10 +292,15 @@ class Tap(Middleware):
                 if not request.retries_taken or url != options.url:
                     call = self.new_id()
                 _last_call.set((options.url, call))
+            if not self.wants(call):
+                return None
+            self._learn_client(credentials.client_behind(call_next))
+            headers = [(name, value) for name, value in request.headers.items() if isinstance(value, str)]
+            self.learn(credentials.of_headers(headers))
             return self.begin(
                 method=options.method,
                 url=options.url,
-                headers=[(name, value) for name, value in request.headers.items() if isinstance(value, str)],
+                headers=headers,
                 body=_body(request),
                 call=call,
                 attempt=request.retries_taken,
@@ -276,9 +316,19 @@ class Tap(Middleware):
             watch.closed()  # another middleware answered with a value of its own
             return
         with self.guarded(watch):
-            self.learn_key(http.request)
+            self.learn(credentials.of_response(http))
             body = self.body_of(http, body)
-            watch_response(http, http.request, watch, body, url=url_without_login(http.request.url))
+            watch_response(http, http.request, watch, body, url=str(http.request.url))
+
+    def _keep_failed(self, error: Exception) -> None:
+        self._tell(f"keep raised {type(error).__name__}", "its streams are written")
+
+    def _tell(self, what: str, then: str) -> None:
+        """What the user's own function did wrong, once each. Never what it was given, which may be secret."""
+        self._writer.stats.errors += 1
+        if what not in self._told:
+            self._told.add(what)
+            log.error("recorder: %s: %s; %s", self.path, what, then)
 
     def internal_error(self, error: Exception) -> None:
         """A failure of ours that must not reach the application; under pytest it does."""

@@ -9,7 +9,8 @@ import httpx2
 
 from recorder.core.fingerprint import attempt_of
 
-from .body import AsyncBody, SyncBody, Watch, url_without_login, watch_response
+from . import credentials
+from .body import AsyncBody, SyncBody, Watch, watch_response
 from .middleware import Tap
 from .phases import traced
 
@@ -45,9 +46,10 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             with traced(request, watch.connection, is_async=False):
                 response = self._transport.handle_request(request)
         except BaseException as error:
-            watch.failed(watch.clock(), 0, error)
+            self._tap.failed(watch, error)
             raise
         with self._tap.guarded(watch):
+            self._tap.learn(credentials.of_headers(response.headers.multi_items()))
             watch_response(response, request, watch, self._tap.body_of(response, SyncBody))
         return response
 
@@ -63,9 +65,10 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             with traced(request, watch.connection, is_async=True):
                 response = await self._transport.handle_async_request(request)
         except BaseException as error:
-            watch.failed(watch.clock(), 0, error)
+            self._tap.failed(watch, error)
             raise
         with self._tap.guarded(watch):
+            self._tap.learn(credentials.of_headers(response.headers.multi_items()))
             watch_response(response, request, watch, self._tap.body_of(response, AsyncBody))
         return response
 
@@ -85,7 +88,6 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             return None
 
     def _start(self, request: httpx2.Request) -> Watch | None:
-        self._tap.learn_key(request)
         try:
             body = request.content
         except httpx2.RequestNotRead:
@@ -93,16 +95,19 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         attempt = attempt_of(request.headers)
         asked = blake2b(f"{request.method} {request.url}\n".encode() + body, digest_size=16).digest()
         call = self._call(asked, attempt)
+        if not self._tap.wants(call):
+            return None
+        self._tap.learn(credentials.of_request(request))
         return self._tap.begin(
             method=request.method,
-            url=url_without_login(request.url),
+            url=str(request.url),
             headers=request.headers.multi_items(),
             body=body,
             call=call,
             attempt=attempt,
         )
 
-    def _call(self, asked: bytes, attempt: int) -> str | None:
+    def _call(self, asked: bytes, attempt: int) -> str:
         """The call id that the attempt before this one had, of an equal request: nothing here names the call."""
         call = self._calls.pop((asked, attempt - 1), None) or self._tap.new_id()
         self._calls[asked, attempt] = call

@@ -21,11 +21,8 @@ def ask(text: str = "hi", **more: Any) -> dict[str, Any]:
 
 def test_as_a_decorator_each_call_begins_anew(tmp_path: Path) -> None:
     with Upstream([Reply.sse(EVENTS)]) as upstream, recorder.Tap(path := tmp_path / "r.jsonl") as tap:
-        list(
-            tap.wrap(anthropic.Anthropic(api_key="live", base_url=upstream.url)).messages.create(
-                **ask(), stream=True
-            )
-        )
+        with anthropic.Anthropic(api_key="live", base_url=upstream.url) as client:
+            list(tap.wrap(client).messages.create(**ask(), stream=True))
 
     @recorder.replay(path)
     def ask_it(prompt: str) -> str:
@@ -42,8 +39,8 @@ def test_as_a_decorator_each_call_begins_anew(tmp_path: Path) -> None:
 
 def test_fields_can_be_left_out_of_the_comparison(tmp_path: Path) -> None:
     with Upstream([Reply.sse(EVENTS)]) as upstream, recorder.Tap(path := tmp_path / "r.jsonl") as tap:
-        client = tap.wrap(anthropic.Anthropic(api_key="live", base_url=upstream.url))
-        list(client.messages.create(**ask(), stream=True))
+        with anthropic.Anthropic(api_key="live", base_url=upstream.url) as client:
+            list(tap.wrap(client).messages.create(**ask(), stream=True))
 
     other = {**ask(), "messages": [{"role": "user", "content": "now it is 12:31"}]}
     with recorder.replay(path) as strict, pytest.raises(recorder.NoMatch) as caught:

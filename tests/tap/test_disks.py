@@ -72,6 +72,7 @@ def gaps(stream: Stream) -> int:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recorder.log.writer.RETRY_S", 0.02)
+    monkeypatch.setattr("recorder.log.sink.LOOK_NS", 20_000_000)
 
 
 @pytest.mark.parametrize("fault", [*disks.FAILING, disks.blocked], ids=lambda fault: fault.__name__)

@@ -1,0 +1,115 @@
+"""Where a client keeps its keys, and where requests and responses carry some: values that are never written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import CellType
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httpx2
+
+from recorder.core.redact import credentials, is_secret_name
+from recorder.core.urls import login_of
+
+_ATTRIBUTES = (
+    "api_key",
+    "auth_token",
+    "webhook_key",
+    "access_token",
+    "aws_access_key",
+    "aws_secret_key",
+    "aws_session_token",
+    "workspace_id",
+)
+"""Of the SDK's clients: its own, and those for Bedrock, Vertex, Foundry, Claude on AWS and on Google Cloud."""
+
+
+def own_keys(client: object) -> list[str]:
+    """The keys that stand in attributes of a client: an application may change them at any time."""
+    return [value for name in _ATTRIBUTES if isinstance(value := getattr(client, name, None), str)]
+
+
+def of_client(client: object) -> list[str]:
+    """The keys that a client of the SDK was made with: its own, its default headers', its proxies'."""
+    found = own_keys(client)
+    # A provider of tokens is not asked: it might go to the network. What it gave, the requests show.
+    found += credentials([(k, v) for k, v in _headers_of(client) if isinstance(v, str)])
+    base_url = getattr(client, "base_url", None)
+    found += login_of(str(base_url)) if base_url else []
+    return [*found, *_of_proxies(getattr(client, "_client", None))]
+
+
+of_headers = credentials
+
+
+def of_request(request: httpx2.Request) -> list[str]:
+    """The keys that a request carries, in its headers and its URL."""
+    named = (parameter.partition("=") for parameter in request.url.query.decode("ascii", "replace").split("&"))
+    in_query = [unquote(value) for name, _, value in named if is_secret_name(unquote(name).lower())]
+    return [*credentials(request.headers.multi_items()), *in_query, *login_of(str(_with_password(request.url)))]
+
+
+def of_response(response: httpx2.Response) -> list[str]:
+    """The secrets of a response and of its request, and of those that it was redirected by."""
+    one_after_another = [*response.history, response]
+    found = [secret for one in one_after_another for secret in credentials(one.headers.multi_items())]
+    return found + [secret for one in one_after_another for secret in of_request(one.request)]
+
+
+def of_error(error: BaseException) -> list[str]:
+    """The keys of the request that failed, where the exception knows it."""
+    try:
+        request = getattr(error, "request", None)
+    except RuntimeError:  # httpx2's way to say that there is none
+        return []
+    return of_request(request) if isinstance(request, httpx2.Request) else []
+
+
+def client_behind(call_next: object) -> object:
+    """The client that calls a middleware: the SDK does not say, but the function that sends for it knows.
+
+    None when it is no longer so. `Tap.wrap` needs none of this; `Anthropic(middleware=[tap])` does.
+    """
+    functions, seen = [call_next], 0
+    while functions and seen < _DEEPEST:
+        seen += 1
+        cells = cast("tuple[CellType, ...]", getattr(functions.pop(), "__closure__", None) or ())
+        for cell in cells:
+            content = cell.cell_contents
+            if hasattr(content, "with_middleware"):
+                return cast("object", content)
+            if callable(content):
+                functions.append(content)
+    return None
+
+
+_DEEPEST = 32
+"""Functions looked into: a client has fewer middlewares."""
+
+
+def _headers_of(client: object) -> Iterable[tuple[str, object]]:
+    try:
+        headers = cast("Any", client).default_headers
+        return list(headers.items())
+    except Exception:
+        return []  # a client that cannot say it without a key
+
+
+def _of_proxies(http: object) -> list[str]:
+    """Logins of the proxies of an httpx2 client."""
+    mounted = cast("dict[object, object]", getattr(http, "_mounts", None) or {})
+    transports = [getattr(http, "_transport", None), *mounted.values()]
+    found: list[str] = []
+    for transport in transports:
+        pool = getattr(transport, "_pool", None)
+        headers = cast("Iterable[tuple[bytes, bytes]]", getattr(pool, "_proxy_headers", None) or ())
+        found += credentials([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+        auth = cast("Iterable[bytes]", getattr(pool, "_proxy_auth", None) or ())
+        found += [part.decode("latin-1") for part in auth]
+    return found
+
+
+def _with_password(url: httpx2.URL) -> str:
+    """httpx2 shows a URL without its password."""
+    return f"{url.scheme}://{url.userinfo.decode('ascii', 'replace')}@{url.host}" if url.userinfo else ""
