@@ -198,7 +198,7 @@ class Attempt:
         Nearly every chunk of a stream is one of them, and this is most of what the writer does: the same
         records as by the long way, for a third of it.
         """
-        end, size = 0, len(data)
+        end, size, seq = 0, len(data), self._seq
         while end < size and (match := match_usual_delta(data, end)) is not None:
             payload, block, kind, text = match.groups()
             index, decoded = int(block), usual_text(text)
@@ -206,7 +206,7 @@ class Attempt:
                 break
             event = Event(
                 stream=self.stream,
-                seq=self._seq,
+                seq=seq,
                 at=at,
                 wait=wait,
                 chunk=chunk,
@@ -217,11 +217,13 @@ class Attempt:
                 data=Raw(payload),
             )
             records.append(event)
-            self._seq += 1
-            self._events += 1
-            self._completed = chunk
+            seq += 1
             end = match.end()
-        self._offset += end
+        if end:
+            self._seq = seq
+            self._events += len(records)
+            self._completed = chunk
+            self._offset += end
         return end
 
     def gap(self, at: int, chunks: int, size: int, reason: str) -> list[StreamRecord]:

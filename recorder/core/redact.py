@@ -361,6 +361,9 @@ def _finder(marks: tuple[str, ...]) -> Callable[[str], object]:
         return re.compile("|".join(map(re.escape, marks))).search
 
     def find(text: str) -> bool:
-        return any(mark in text for mark in marks)
+        for mark in marks:  # noqa: SIM110 - a third of the time that any() takes
+            if mark in text:
+                return True
+        return False
 
     return find

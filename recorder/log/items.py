@@ -8,9 +8,6 @@ from msgspec import Struct
 
 from recorder.core.records import ErrorInfo, How, Part, Phases
 
-UNIT = 512
-"""Bytes of a body that count as one item of the queue."""
-
 
 class SentPart(Struct, frozen=True):
     """A file of a multipart request. `content`: what the writer computes a hash of, where it is at hand."""
@@ -37,6 +34,11 @@ class Sent(Struct, frozen=True):
     body: bytes
     tags: dict[str, str] | None
     parts: tuple[SentPart, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of its bodies."""
+        return len(self.body) + sum(len(part.content or b"") for part in self.parts)
 
 
 class Received(Struct, frozen=True):
@@ -74,15 +76,6 @@ class Dropped(Struct, frozen=True):
 
 Note = Sent | Received | Ended | Dropped
 """What is told of an attempt beside the chunks of its body."""
-
-
-def weight(item: bytes | Note) -> int:
-    """Entries in the second deque, beside the item's own."""
-    if type(item) is bytes:
-        return len(item) // UNIT
-    if type(item) is not Sent:
-        return 0
-    return (len(item.body) + sum(len(part.content or b"") for part in item.parts)) // UNIT
 
 
 class Stats(Struct, kw_only=True, repr_omit_defaults=True):

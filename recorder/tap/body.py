@@ -32,6 +32,9 @@ class Watch:
         "_dropped_bytes",
         "_dropped_chunks",
         "_ended",
+        "_flows",
+        "_put_chunk",
+        "_queue",
         "_sent",
         "_writer",
         "clock",
@@ -50,7 +53,11 @@ class Watch:
         self._attempt = attempt
         self._writer = writer
         self._sent = sent
+        self._queue = writer.queue
+        self._put_chunk = writer.queue.put_chunk
         self._ended = False
+        self._flows = True
+        """It has not ended, and the last chunk found room."""
         self._dropped_chunks = 0
         self._dropped_bytes = 0
 
@@ -85,20 +92,22 @@ class Watch:
 
     def chunk(self, now: int, wait: int, data: bytes) -> None:
         """The hot path."""
-        if self._ended:
-            return
-        if self._dropped_chunks and self._writer.has_room():
-            self._tell_dropped(now)
-        if self._dropped_chunks or not self._writer.put_chunk(self._attempt, now - self._sent, wait, data):
-            self._dropped_chunks += 1
-            self._dropped_bytes += len(data)
-            self._writer.count_dropped(len(data))
+        if self._flows:
+            if not self._put_chunk(self._attempt, now - self._sent, wait, data):
+                self._drop(data)
+        elif not self._ended:
+            if self._queue.has_room():
+                self._tell_dropped(now)
+                self.chunk(now, wait, data)
+            else:
+                self._drop(data)
 
     def end(self, now: int, wait: int, how: How, error: ErrorInfo | None = None, url: str | None = None) -> None:
         """The end, once: what comes after the first is what closing does."""
         if self._ended:
             return
         self._ended = True
+        self._flows = False
         if self._dropped_chunks:
             self._tell_dropped(now)
         phases, reused = (None, None) if self._answered else self._phases(True)
@@ -118,6 +127,7 @@ class Watch:
     def mute(self) -> None:
         """Nothing more is recorded of it: this is the child of a fork, and the attempt is its parent's."""
         self._ended = True
+        self._flows = False
 
     def _phases(self, known: bool) -> tuple[Phases | None, bool | None]:
         phases = self.connection.phases() if known else None
@@ -126,10 +136,17 @@ class Watch:
             return None, None
         return phases, self.connection.reused()
 
+    def _drop(self, data: bytes) -> None:
+        self._flows = False
+        self._dropped_chunks += 1
+        self._dropped_bytes += len(data)
+        self._writer.count_dropped(len(data))
+
     def _tell_dropped(self, now: int) -> None:
         dropped = Dropped(self._dropped_chunks, self._dropped_bytes)
         self._writer.put(self._attempt, now - self._sent, 0, dropped)
         self._dropped_chunks = self._dropped_bytes = 0
+        self._flows = not self._ended
 
 
 def _error_info(error: BaseException) -> ErrorInfo:

@@ -149,7 +149,7 @@ class Tap(Middleware):
             limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
             clock=clock,
             capture=kept if kept.changes else None,
-            sampling=self._sampling,
+            sampling=self._sampling if sample < 1 else None,
         )
 
     def __repr__(self) -> str:

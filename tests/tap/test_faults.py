@@ -63,7 +63,7 @@ def test_the_queue_is_bounded_while_the_disk_takes_nothing_and_a_gap_says_what_i
     in_the_way = blocked(tmp_path)
     with recorder.Tap(in_the_way / "recordings", queue_bytes=512 * 100) as tap:
         assert read(tap, 20_000) == 20_000
-        assert len(tap._writer._items) < 110
+        assert len(tap._writer.queue.items) < 110
         dropped = tap.stats().dropped_chunks
         assert dropped > 19_000
         in_the_way.unlink()
@@ -83,7 +83,7 @@ def test_a_closed_tap_keeps_nothing_of_streams_that_go_on(tmp_path: Path) -> Non
             tap.close()
             assert sum(1 for _ in response.iter_raw()) == 20_000
 
-    assert len(tap._writer._items) == 0
+    assert len(tap._writer.queue.items) == 0
     assert tap.stats().dropped_chunks == 0
 
 
@@ -236,7 +236,7 @@ def test_a_transport_that_yields_bytearrays_is_recorded(tmp_path: Path) -> None:
     with recorder.Tap(tmp_path, queue_bytes=1 << 20) as tap:
         read(tap, 50, bytearray(b"data: " + b"x" * 2000 + b"\n\n"))
         tap.flush()
-        assert len(tap._writer._extra) == 0
+        assert len(tap._writer.queue._extra) == 0
 
     assert [len(stream.events) for stream in recorded(tmp_path)] == [50]
 
