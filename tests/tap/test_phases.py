@@ -260,9 +260,10 @@ async def test_an_exception_of_the_users_trace_stays_his(tmp_path: Path) -> None
     async def add(request: httpx2.Request) -> None:
         request.extensions["trace"] = trace
 
-    with Upstream(hello) as upstream, recorder.Tap(tmp_path) as tap:
+    with Server(answering(Stamps(), body=BODY, ms=0)) as server, recorder.Tap(tmp_path) as tap:
         http = anthropic.DefaultAsyncHttpxClient(event_hooks={"request": [add]})
-        async with anthropic.AsyncAnthropic(base_url=upstream.url, api_key="k", http_client=http) as client:
+        url = f"http://127.0.0.1:{server.port}"
+        async with anthropic.AsyncAnthropic(base_url=url, api_key="k", http_client=http) as client:
             with pytest.raises(His):
                 await tap.wrap(client).messages.create(**ASK)
 

@@ -88,7 +88,9 @@ def read_request(one: socket.socket) -> bytes:
     head, _, body = data.partition(b"\r\n\r\n")
     fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
     while len(body) < int(fields.get(b"content-length", 0)):
-        body += one.recv(65536)
+        if not (more := one.recv(65536)):
+            return b""
+        body += more
     return head + b"\r\n\r\n" + body
 
 
