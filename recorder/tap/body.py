@@ -1,9 +1,9 @@
 """What stands between a response body and its reader: note the time of each chunk and hand it on.
 
 Both wrappers read the clock after a chunk arrived and when the next is asked for, so `wait` is what the
-reader was blocked for and the rest is what the application held. They never read ahead and hold nothing
-back. They are of the kind they wrap and forward what they do not know: `httpx2.Response.elapsed` and the
-SDK's tracing look for attributes on the body.
+reader was blocked for and the rest is what the application held. They never read ahead (`eager.py` has those
+that do, when they are asked for) and hold nothing back. They are of the kind they wrap and forward what they
+do not know: `httpx2.Response.elapsed` and the SDK's tracing look for attributes on the body.
 """
 
 from __future__ import annotations
