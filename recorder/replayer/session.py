@@ -24,7 +24,8 @@ from recorder.log.streams import Stream, read_streams
 from .errors import NoMatch
 from .match import Shelf
 from .schedule import Pace, ReplayTiming
-from .transport import ReplayTransport
+from .script import Script, script_of
+from .transport import ReplayTransport, Serving
 
 _PLACEHOLDER_KEY = "replayed-no-key-needed"
 
@@ -55,6 +56,7 @@ class Replay:
         self.problems: list[Problem] = []
         streams = read_streams(find_segments(path), report=self.problems.append)
         self._shelf = Shelf(streams, os.fspath(path))
+        self._instant = timing == "instant"
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
 
@@ -113,9 +115,13 @@ class Replay:
         """True for a request to Claude: it says so, or its path was recorded."""
         return "anthropic-version" in request.headers or request.url.path in self._shelf.paths
 
-    def _answer(self, request: httpx2.Request) -> tuple[Stream, Pace]:
+    def _answer(self, request: httpx2.Request) -> Serving:
         stream = self._shelf.take(request)
-        return stream, self._pace(stream)
+        return Serving(self._script(stream), self._instant)
+
+    def _script(self, stream: Stream) -> Script:
+        script = script_of(stream)
+        return script if self._instant else script.retimed(self._pace(stream).due)
 
 
 def replay(

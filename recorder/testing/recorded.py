@@ -11,18 +11,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from typing import Literal
 
 import httpx2
 
-from recorder.core.records import Bytes
 from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
 from recorder.replayer.match import Shelf
+from recorder.replayer.script import Script, script_of
 from recorder.testing.connection import Received
 from recorder.testing.reply import Ending, Reply, Step
 
-Fault = Literal["cut", "reset", "hang"]
 _HOP_BY_HOP = ("connection", "transfer-encoding")
 
 
@@ -37,20 +35,31 @@ def reply_of(stream: Stream, *, unknown_end: Ending = "cut") -> Reply:
     Bodies are recorded decoded and are sent so, without `content-encoding`. Raises ValueError for a body that
     began to decode and then could not be: there is no telling what bytes the server sent.
     """
-    response, end = stream.response, stream.end
-    if response is None:
-        return Reply.drop(_fault(stream), at=end.at if end else 0)
-    if response.encoded is None and any(isinstance(record, Bytes) and record.encoded for record in stream.records):
+    script = script_of(stream)
+    if script.ending.how == "undecodable":
         raise ValueError(f"stream {stream.id} of {stream.path}: its body could not be decoded; it has no script")
-    steps = tuple(Step(at=chunk.at, data=chunk.data) for chunk in stream.chunks() if chunk.data)
-    ending = _ending(stream, unknown_end)
+    return reply_from(script, unknown_end=unknown_end)
+
+
+def reply_from(script: Script, *, unknown_end: Ending = "cut") -> Reply:
+    """The script as a reply of the upstream. A server cannot refuse one connection: `refused` is a reset here."""
+    ending: Ending = "cut"
+    match script.ending.how:
+        case "read" | "cut" | "reset" | "hang" as known:
+            ending = known
+        case "refused":
+            ending = "reset"
+        case "unknown" | "undecodable":
+            ending = unknown_end if script.headers_at is not None else "cut"
+    if script.headers_at is None:
+        return Reply(headers=(), headers_at=None, end=ending, end_at=script.end_at)
     return Reply(
-        status=response.status,
-        headers=_headers(stream, sum(len(step.data) for step in steps), ending),
-        steps=steps,
-        headers_at=response.at,
+        status=script.status,
+        headers=_headers(script, ending),
+        steps=tuple(Step(at=piece.at, data=piece.data) for piece in script.pieces),
+        headers_at=script.headers_at,
         end=ending,
-        end_at=end.at if end else None,
+        end_at=script.end_at or None,
     )
 
 
@@ -79,32 +88,10 @@ def _warn(problem: Problem) -> None:
     warnings.warn(str(problem), stacklevel=2)
 
 
-def _ending(stream: Stream, unknown_end: Ending) -> Ending:
-    end, response = stream.end, stream.response
-    if end is None:
-        return unknown_end
-    if end.end == "failed":
-        return _fault(stream)
-    refused = response is not None and response.status >= 400
-    said_all = end.complete or any(event.event == "error" for event in stream.events)
-    return "read" if end.end == "read" or refused or said_all else unknown_end
-
-
-def _fault(stream: Stream) -> Fault:
-    """The fault that makes httpx2 raise what was recorded."""
-    end = stream.end
-    name = end.error.type.rpartition(".")[2] if end is not None and end.error is not None else ""
-    if name.endswith("Timeout"):
-        return "hang"
-    return "cut" if name == "RemoteProtocolError" or not name else "reset"
-
-
-def _headers(stream: Stream, length: int, ending: Ending) -> dict[str, str]:
+def _headers(script: Script, ending: Ending) -> dict[str, str]:
     """As recorded, but for those that say how the body travels: it may travel otherwise now."""
-    assert stream.response is not None
-    headers = {name: value for name, value in stream.response.headers.items() if name not in _HOP_BY_HOP}
-    if stream.response.encoded is None and headers.pop("content-encoding", None):
-        headers.pop("content-length", None)
+    headers = {name: value for name, value in script.headers.items() if name not in _HOP_BY_HOP}
+    length = sum(len(piece.data) for piece in script.pieces)
     declared = headers.get("content-length", "")
     fits = declared.isdecimal() and (int(declared) == length or (ending != "read" and int(declared) > length))
     if declared and not fits:
