@@ -26,6 +26,7 @@ OURS = {
     "tap": {"log", "core", "version"},
     "replayer": {"log", "core", "version"},
     "analytics": {"log", "core", "version"},
+    "faults": {"replayer"},  # the public names of recorder.replayer.faults
     "interop": {"log", "core", "version"},
     "recording": {"log", "core", "analytics"},
     "server": {"tap", "replayer", "version"},

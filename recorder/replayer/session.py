@@ -22,7 +22,9 @@ from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
 
 from .errors import NoMatch
-from .match import Shelf
+from .faults.inject import Faults, Injected, Injector
+from .faults.verdict import Ended, Verdict, judge
+from .match import Asked, Shelf
 from .schedule import Pace, ReplayTiming
 from .script import Script, script_of
 from .transport import ReplayTransport, Serving
@@ -36,7 +38,10 @@ class Replay:
     timing: `instant` (no waiting, nor before the retry of an error response) or `recorded`: every chunk at its
     recorded time from the send, divided by `speed`, silences cut to `idle_limit` seconds.
 
-    Raises RecordingError when the recording cannot be read.
+    faults: what goes wrong on purpose (`recorder.faults`): a fault, its text, or a function that gives one for
+    each attempt, from the recorded stream that answers it and how often the same was asked before.
+
+    Raises RecordingError when the recording cannot be read, FaultError for a text that is no fault.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Replay:
         timing: ReplayTiming = "instant",
         speed: float = 1.0,
         idle_limit: float | None = None,
+        faults: Faults | None = None,
     ) -> None:
         if timing not in ("instant", "recorded"):
             raise ValueError(f"timing is {timing!r}; it is 'instant' or 'recorded'")
@@ -59,6 +65,8 @@ class Replay:
         self._instant = timing == "instant"
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
+        self._injector = None if faults is None else Injector(faults, instant=self._instant)
+        self._ended: Ended = "unknown"
 
     @property
     def streams(self) -> list[Stream]:
@@ -99,6 +107,7 @@ class Replay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended = "well" if kind is None else "badly"
         _step_down(self)
         # Not by a token: a fixture may be left in another context than it was entered in.
         _entered.set(tuple(one for one in _entered.get() if one is not self))
@@ -115,9 +124,31 @@ class Replay:
         """True for a request to Claude: it says so, or its path was recorded."""
         return "anthropic-version" in request.headers or request.url.path in self._shelf.paths
 
+    @property
+    def injected(self) -> list[Injected]:
+        """Which attempts got which fault so far."""
+        return self._injector.injected if self._injector else []
+
+    def verdict(self, *, output: str | None = None, max_attempts: int = 6) -> Verdict:
+        """What the client did under the faults; best asked for after the `with` block.
+
+        `output`: what the application put out, where that is known. Raises ValueError without `faults`.
+        """
+        if self._injector is None:
+            raise ValueError("this replay has no faults to judge by; give recorder.replay some: faults=...")
+        return judge(
+            self._injector.served,
+            real_time=not self._instant,
+            ended=self._ended,
+            output=output,
+            max_attempts=max_attempts,
+        )
+
     def _answer(self, request: httpx2.Request) -> Serving:
-        stream = self._shelf.take(request)
-        return Serving(self._script(stream), self._instant)
+        if self._injector is None:
+            return Serving(self._script(self._shelf.take(request)), self._instant)
+        served = self._injector.serve(Asked(request).fingerprint, lambda: self._shelf.take(request), self._script)
+        return Serving(served.script, self._instant, served)
 
     def _script(self, stream: Stream) -> Script:
         script = script_of(stream)
@@ -130,9 +161,10 @@ def replay(
     timing: ReplayTiming = "instant",
     speed: float = 1.0,
     idle_limit: float | None = None,
+    faults: Faults | None = None,
 ) -> Replay:
     """Answer from the recording at `path`: `with recorder.replay(path): ...`, or `.client()` for one client."""
-    return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit)
+    return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit, faults=faults)
 
 
 _entered: ContextVar[tuple[Replay, ...]] = ContextVar("recorder_replays", default=())
