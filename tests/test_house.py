@@ -33,6 +33,7 @@ OURS = {
     "pytest_plugin": {"tap", "replayer"},
     "testing": {"recorded"},  # an upstream that shared our parser would agree with its mistakes,
     "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them
+    "check": {"demo", "testing", "recorded", "faults", "replayer", "log", "core"},
     "demo": {"recorder", "tap", "replayer", "testing", "recorded", "recording", "log", "core", "version"},
 }
 OURS["recorder"] = set(OURS)  # the public names, loaded on first use

@@ -24,13 +24,14 @@ COMMANDS = {
     "sql": "Run a query over recordings as tables.",
     "play": "Print the text of a stream as it arrived, in its own time.",
     "verify": "Check that recordings are whole and say what they contain.",
+    "check": "Run a program under broken streams, and say what it did.",
 }
 """What `recorder --help` says of each: the first line of the command's own help (a test holds them equal)."""
 
 EXIT_CODES = """\b
 Exit codes:
   0    all is well
-  1    the check failed: verify found problems
+  1    the check failed: verify found problems, check a fault that was not survived
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied

@@ -16,7 +16,8 @@ import httpx2
 
 from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
-from recorder.replayer.match import Shelf
+from recorder.replayer.faults.inject import Faults, Injector, Served
+from recorder.replayer.match import Asked, Shelf
 from recorder.replayer.script import Script, script_of
 from recorder.testing.connection import Received
 from recorder.testing.reply import Ending, Reply, Step
@@ -70,18 +71,51 @@ def answer_from(path: str | os.PathLike[str], *, repeat: bool = True) -> Callabl
     turn; else once. What cannot be read in the recordings is left out with a warning. The answer raises
     NoMatch for a request that was not recorded. Raises RecordingError when the recordings cannot be read.
     """
+    take = taker(path, repeat=repeat)
+    return lambda received: reply_of(take(request_of(received)))
+
+
+class FaultyAnswers:
+    """Answers under faults, at once where no fault delays them: `Upstream(answers, on_end=answers.over)`.
+
+    `take` gives the stream that answers a request: see `taker`. Raises FaultError for a text that is no fault.
+    """
+
+    def __init__(self, take: Callable[[httpx2.Request], Stream], faults: Faults | None) -> None:
+        self._take = take
+        self._injector = Injector(faults, instant=False)
+        self._open: dict[int, Served] = {}
+
+    @property
+    def served(self) -> list[Served]:
+        """Every attempt so far, in the order in which they came."""
+        return self._injector.served
+
+    def __call__(self, received: Received) -> Reply:
+        request = request_of(received)
+        served = self._injector.serve(Asked(request).fingerprint, lambda: self._take(request), _at_once)
+        self._open[id(received)] = served  # the upstream keeps it, so the id is its own
+        return reply_from(served.script)
+
+    def over(self, received: Received, by_client: bool) -> None:
+        """The reply to a request is over."""
+        if served := self._open.pop(id(received), None):
+            served.gone(by_client=by_client)
+
+
+def taker(path: str | os.PathLike[str], *, repeat: bool = True) -> Callable[[httpx2.Request], Stream]:
+    """Gives the recorded stream that answers a request, as `answer_from` does."""
     shelf = Shelf(read_streams(find_segments(os.fspath(path)), report=_warn), os.fspath(path), repeat=repeat)
+    return shelf.take
 
-    def answer(received: Received) -> Reply:
-        request = httpx2.Request(
-            received.method,
-            f"http://upstream{received.target}",
-            headers=received.headers,
-            content=received.body,
-        )
-        return reply_of(shelf.take(request))
 
-    return answer
+def request_of(received: Received) -> httpx2.Request:
+    url = f"http://upstream{received.target}"
+    return httpx2.Request(received.method, url, headers=received.headers, content=received.body)
+
+
+def _at_once(stream: Stream) -> Script:
+    return script_of(stream).retimed(lambda _: 0)
 
 
 def _warn(problem: Problem) -> None:

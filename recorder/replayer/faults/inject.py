@@ -45,7 +45,7 @@ class Served:
     def __init__(self, stream: Stream, recorded: Script, script: Script, clock: Callable[[], int]) -> None:
         self.stream, self.script = stream, script
         self.outcome: Outcome = outcome_of(script, recorded)
-        self.call, self.ordinal, self.fault = 0, 0, ""
+        self.call, self.ordinal, self.fault, self.fingerprint = 0, 0, "", ""
         self.at = clock()
         self.given = 0
         """Pieces that the client took, as far as that is known."""
@@ -88,7 +88,9 @@ class Injector:
     Raises FaultError for a text that is no fault.
     """
 
-    def __init__(self, faults: Faults, *, instant: bool, clock: Callable[[], int] = time.perf_counter_ns) -> None:
+    def __init__(
+        self, faults: Faults | None, *, instant: bool, clock: Callable[[], int] = time.perf_counter_ns
+    ) -> None:
         self._choose = _choice(faults)
         self._instant, self._clock, self._ahead = instant, clock, 0
         self._lock = threading.Lock()
@@ -125,6 +127,7 @@ class Injector:
             script, done = self._inject(fault, fingerprint, ordinal, call, stream, recorded)
             served = Served(stream, recorded, script, self._clock)
             served.call, served.ordinal, served.fault = call, ordinal, done
+            served.fingerprint = fingerprint
             self.served.append(served)
             equal.append(served)
             return served
@@ -182,7 +185,7 @@ def _tokens(stream: Stream) -> int:
     return sum(number for number in numbers if isinstance(number, int))
 
 
-def _choice(faults: Faults) -> Callable[[Stream, int], Fault | None]:
+def _choice(faults: Faults | None) -> Callable[[Stream, int], Fault | None]:
     if callable(faults):
         return lambda stream, ordinal: _fault(faults(stream, ordinal))
     fault = _fault(faults)

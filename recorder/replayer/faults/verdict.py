@@ -38,7 +38,7 @@ Kind = Literal[
     the run ended well. A client that notices, and ends well on purpose, looks the same.
 `error_swallowed`: the same where the last attempt was an error, a broken connection or unreadable JSON.
 `partial_output_lost`: text had come before the failure, no attempt was answered, and the run's output does not
-    have that text. Only where the output is known.
+    have that text. Only where the output is known, and not of a run that was killed.
 `retried_without_backoff`: an equal request came within 0.1 s of an overload (429, 5xx, an `error` event), or of
     two failures of any kind in a row. Only in real time: in instant replay the SDK is told not to wait.
 `retry_after_ignored`: an equal request came before the `retry-after` it was given was over. Only in real time.
@@ -49,8 +49,8 @@ Kind = Literal[
 `recovered`: an attempt was served and taken whole, at first or after others had failed, and the run did not end
     badly.
 
-"Equal" requests have the same method, path and body: a client that asks again in other words is seen to have
-given up on one call and to have begun another.
+"Equal" requests have the same method, path and body. A client may go on from what it got by asking in other words:
+where another request follows a call that was not answered, that call is not judged.
 """
 Ended = Literal["well", "badly", "killed", "unknown"]
 """How the run ended: the program's exit code, or whether the `with` block was left by an exception."""
@@ -127,10 +127,12 @@ def judge(
     output: str | None = None,
     max_attempts: int = 6,
     killed_at: int | None = None,
+    usual: Collection[str] = (),
 ) -> Verdict:
     """The verdict on a session. `real_time`: what was served came, and could be waited for, in real time.
 
     `output`: what the run put out, where that is known. `killed_at`: when it was killed, on the clock of `served`.
+    `usual`: the fingerprints of the requests that the run makes without faults: none of them goes on from another.
     """
     start = served[0].at if served else 0
     findings: list[Finding] = []
@@ -138,7 +140,10 @@ def judge(
     for call, attempts in _calls(served):
         if not any(one.fault or one.failed for one in attempts):
             continue
-        run = _Call(call, attempts, start, ended, killed_at)
+        last = attempts[-1]
+        others = (one for one in served if one.call != call and one.fingerprint not in usual)
+        followed = any(other.at > last.at for other in others)
+        run = _Call(attempts, start, ended, killed_at, followed=followed)
         found = [*run.waiting(real_time, max_attempts), *run.ending(), *run.lost(output)]
         findings += found
         if not found:
@@ -155,9 +160,11 @@ def _calls(served: Iterable[Served]) -> Iterator[tuple[int, list[Served]]]:
 class _Call:
     """The attempts of one call, in the order in which they came."""
 
-    def __init__(self, call: int, attempts: list[Served], start: int, ended: Ended, killed_at: int | None) -> None:
-        self._call, self._attempts, self._start = call, attempts, start
-        self._ended, self._killed_at = ended, killed_at
+    def __init__(
+        self, attempts: list[Served], start: int, ended: Ended, killed_at: int | None, *, followed: bool
+    ) -> None:
+        self._attempts, self._start = attempts, start
+        self._ended, self._killed_at, self._followed = ended, killed_at, followed
         self._last = attempts[-1]
 
     def waiting(self, real_time: bool, max_attempts: int) -> Iterator[Finding]:
@@ -177,8 +184,10 @@ class _Call:
         if len(self._attempts) > max_attempts:
             yield self._found("too_many_retries", f"more than the {max_attempts} attempts that are allowed")
         if self._waits_for_ever():
-            how = f"still waiting {self._waited_s():.0f} s into the hang" if self._killed_at else "no read timeout"
-            yield self._found("no_read_timeout", f"the server hung: {how}")
+            how = "the request had no read timeout"
+            if self._killed_at:
+                how = f"when killed, it had waited {self._waited_s():.0f} s in silence"
+            yield self._found("no_read_timeout", f"the server hung; {how}")
 
     def ending(self) -> Iterator[Finding]:
         """Whether it got its answer, and if not, whether it let that be known."""
@@ -189,7 +198,7 @@ class _Call:
                     yield self._found("not_recovered", f"served whole, but the run {_ENDED[ended]}")
             elif last.outcome == "complete":
                 yield self._found("recovered", "served and taken whole")
-        elif self._waits_for_ever():
+        elif self._waits_for_ever() or self._followed:
             return
         elif ended == "well" and last.failed:
             kind: Kind = "truncated_stream_accepted" if last.outcome == "truncated" else "error_swallowed"
@@ -199,8 +208,8 @@ class _Call:
 
     def lost(self, output: str | None) -> Iterator[Finding]:
         """Text that came, and that the run did not put out."""
-        if output is None or self._last.answered:
-            return
+        if output is None or self._ended == "killed" or self._last.answered or self._followed:
+            return  # what was killed may not have put out what it had
         text = max((" ".join(text_of(one.script, one.given).split()) for one in self._attempts), key=len)
         if text and text[:_QUOTED] not in " ".join(output.split()):
             yield self._found(
@@ -210,6 +219,8 @@ class _Call:
     def why_unknown(self) -> str:
         if self._last.outcome == "altered":
             return f"{_attempts(self._attempts)}; whether the client coped with that cannot be seen from here"
+        if self._followed:
+            return f"{_attempts(self._attempts)}; another request followed, which may have gone on from there"
         if not self._last.failed:
             return f"{_attempts(self._attempts)}; not taken to the end, and whether on purpose is not known"
         return f"{_attempts(self._attempts)}; how the run ended is not known (leave the `with` block first)"
@@ -229,7 +240,7 @@ class _Call:
 
     def _found(self, kind: Kind, what: str) -> Finding:
         seen = tuple(_seen(one, self._start) for one in self._attempts)
-        return Finding(kind=kind, call=self._call, line=f"{_attempts(self._attempts)}; {what}", attempts=seen)
+        return Finding(kind=kind, call=self._last.call, line=f"{_attempts(self._attempts)}; {what}", attempts=seen)
 
 
 _ENDED = {"badly": "ended with an error", "killed": "was still going on when its time was up"}
