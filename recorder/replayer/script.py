@@ -106,6 +106,11 @@ def script_of(stream: Stream) -> Script:
     )
 
 
+def at_once(stream: Stream) -> Script:
+    """The same with nothing to wait for: what faults do to its times is all that there is to them."""
+    return script_of(stream).retimed(lambda _: 0)
+
+
 def _said_all(stream: Stream) -> bool:
     """The client read to the end of the body, or stopped when there was no more to come."""
     end = stream.end

@@ -26,7 +26,7 @@ from .faults.inject import Faults, Injected, Injector
 from .faults.verdict import Ended, Verdict, judge
 from .match import Asked, Shelf
 from .schedule import Pace, ReplayTiming
-from .script import Script, script_of
+from .script import Script, at_once, script_of
 from .transport import ReplayTransport, Serving
 
 _PLACEHOLDER_KEY = "replayed-no-key-needed"
@@ -147,7 +147,8 @@ class Replay:
     def _answer(self, request: httpx2.Request) -> Serving:
         if self._injector is None:
             return Serving(self._script(self._shelf.take(request)), self._instant)
-        served = self._injector.serve(Asked(request).fingerprint, lambda: self._shelf.take(request), self._script)
+        script_of = at_once if self._instant else self._script
+        served = self._injector.serve(Asked(request).fingerprint, lambda: self._shelf.take(request), script_of)
         return Serving(served.script, self._instant, served)
 
     def _script(self, stream: Stream) -> Script:

@@ -18,7 +18,7 @@ from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
 from recorder.replayer.faults.inject import Faults, Injector, Served
 from recorder.replayer.match import Asked, Shelf
-from recorder.replayer.script import Script, script_of
+from recorder.replayer.script import Script, at_once, script_of
 from recorder.testing.connection import Received
 from recorder.testing.reply import Ending, Reply, Step
 
@@ -93,7 +93,7 @@ class FaultyAnswers:
 
     def __call__(self, received: Received) -> Reply:
         request = request_of(received)
-        served = self._injector.serve(Asked(request).fingerprint, lambda: self._take(request), _at_once)
+        served = self._injector.serve(Asked(request).fingerprint, lambda: self._take(request), at_once)
         self._open[id(received)] = served  # the upstream keeps it, so the id is its own
         return reply_from(served.script)
 
@@ -112,10 +112,6 @@ def taker(path: str | os.PathLike[str], *, repeat: bool = True) -> Callable[[htt
 def request_of(received: Received) -> httpx2.Request:
     url = f"http://upstream{received.target}"
     return httpx2.Request(received.method, url, headers=received.headers, content=received.body)
-
-
-def _at_once(stream: Stream) -> Script:
-    return script_of(stream).retimed(lambda _: 0)
 
 
 def _warn(problem: Problem) -> None:

@@ -1,4 +1,7 @@
-"""Time: later, slower, in fits and starts. What the client waits for a read is held against its read timeout."""
+"""Time: later, slower, in fits and starts. What the client waits for a read is held against its read timeout.
+
+Instant replay has no times but those that faults make, so there `speed` and `idle_limit` do nothing.
+"""
 
 from __future__ import annotations
 
