@@ -15,7 +15,8 @@ MS = 1_000_000
 TEXTS = ("Hel", "lo ", "wo", "rld", "! ", "Grüße")
 EVENTS = message_events(*TEXTS)
 ASK: dict[str, Any] = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
-OPTIONS: dict[str, Any] = {"api_key": "k", "max_retries": 0, "timeout": httpx2.Timeout(5, read=0.15)}
+OPTIONS: dict[str, Any] = {"api_key": "k", "max_retries": 0, "timeout": httpx2.Timeout(10)}
+IMPATIENT: dict[str, Any] = {**OPTIONS, "timeout": httpx2.Timeout(10, read=0.4)}
 WAYS = ("create", "stream")
 
 Outcome = tuple[list[Any], Any]

@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from random import Random
 from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 
@@ -163,9 +164,7 @@ def parse(text: str) -> Fault:
         if not rest:
             return Fault(tuple(ones), seed)
         if not rest.startswith("+"):
-            raise FaultError(
-                f"fault {text!r}: {rest!r} was not understood; faults are joined by +, then ` seed=N`"
-            )
+            raise FaultError(f"fault {text!r}: {rest!r} was not understood; join faults by +, then ` seed=N`")
         rest = rest[1:]
 
 
@@ -193,16 +192,15 @@ def _read_one(text: str, rest: str) -> tuple[One, str]:
 def _one(name: str, values: Mapping[str, Any]) -> One:
     entry = CATALOGUE.get(name)
     if entry is None:
-        raise FaultError(f"fault {name!r} does not exist; {_names()}")
+        near = get_close_matches(name, CATALOGUE, n=1)
+        raise FaultError(f"fault {name!r} does not exist; " + (f"did you mean {near[0]}?" if near else _names()))
     own = {key: value for key, value in values.items() if key not in Only.__struct_fields__}
     when = {key: value for key, value in values.items() if key in Only.__struct_fields__}
     try:
         made = msgspec.convert(own, entry.parameters)
     except msgspec.ValidationError as error:
-        takes = ", ".join(entry.parameters.__struct_fields__) or "no parameters"
-        raise FaultError(
-            f"fault {name}: {error}; it takes {takes}, and {', '.join(Only.__struct_fields__)}"
-        ) from None
+        takes = ", ".join([*entry.parameters.__struct_fields__, *Only.__struct_fields__])
+        raise FaultError(f"fault {name}: {error}; it takes {takes}") from None
     parameters = msgspec.structs.asdict(made)
     for key in _CHECKS.keys() & parameters.keys():
         try:

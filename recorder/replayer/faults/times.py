@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+
+from recorder.core.payload import as_object
 
 from ..script import Piece, Script
 from .place import At, frames_of, offset_of, split_at, with_frames
@@ -73,10 +75,9 @@ def rate(script: Script, _: Random, *, tokens_per_second: Positive) -> Script:
     return msgspec.structs.replace(done, end_at=max(int(now), 0), timed=True)
 
 
-def _characters(value: dict[str, object] | None) -> int:
-    delta = (value or {}).get("delta")
-    texts = delta.values() if isinstance(delta, dict) else ()  # pyright: ignore
-    return max((len(text) for text in texts if isinstance(text, str)), default=0)  # pyright: ignore
+def _characters(value: dict[str, Any] | None) -> int:
+    delta = as_object((value or {}).get("delta")) or {}
+    return sum(len(text) for name, text in delta.items() if name != "type" and isinstance(text, str))
 
 
 def _drawn(random: Random, seconds: float, distribution: Distribution) -> int:
