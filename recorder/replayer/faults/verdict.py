@@ -20,7 +20,8 @@ NS = 1_000_000_000
 _AT_ONCE_S = 0.1
 """An attempt that follows a failure within this did not back off: the SDK waits 0.375 s at least."""
 _TOLERANCE_S = 0.05
-_QUOTED = 40
+_WORD = 4
+"""Letters of a word that does not stand in any output by chance."""
 
 Kind = Literal[
     "truncated_stream_accepted",
@@ -37,8 +38,9 @@ Kind = Literal[
 `truncated_stream_accepted`: the last attempt ended cleanly before `message_stop`, no equal request followed, and
     the run ended well. A client that notices, and ends well on purpose, looks the same.
 `error_swallowed`: the same where the last attempt was an error, a broken connection or unreadable JSON.
-`partial_output_lost`: text had come before the failure, no attempt was answered, and the run's output does not
-    have that text. Only where the output is known, and not of a run that was killed.
+`partial_output_lost`: text had come before the failure, no attempt was answered, and the run's output has less
+    than half of its words. Only where the output is known, and not of a run that was killed. What a program keeps
+    elsewhere, or spells otherwise, is not seen.
 `retried_without_backoff`: an equal request came within 0.1 s of an overload (429, 5xx, an `error` event), or of
     two failures of any kind in a row. Only in real time: in instant replay the SDK is told not to wait.
 `retry_after_ignored`: an equal request came before the `retry-after` it was given was over. Only in real time.
@@ -210,11 +212,11 @@ class _Call:
         """Text that came, and that the run did not put out."""
         if output is None or self._ended == "killed" or self._last.answered or self._followed:
             return  # what was killed may not have put out what it had
-        text = max((" ".join(text_of(one.script, one.given).split()) for one in self._attempts), key=len)
-        if text and text[:_QUOTED] not in " ".join(output.split()):
-            yield self._found(
-                "partial_output_lost", f"{len(text)} characters had come, the output has none of them"
-            )
+        text = max((text_of(one.script, one.given) for one in self._attempts), key=len)
+        words = {word for word in text.split() if len(word) >= _WORD} or set(text.split())
+        if sum(word in output for word in words) < len(words) / 2:
+            what = f"{len(text)} characters had come, and the output does not have them"
+            yield self._found("partial_output_lost", what)
 
     def why_unknown(self) -> str:
         if self._last.outcome == "altered":
@@ -261,7 +263,7 @@ def _attempts(attempts: Sequence[Served]) -> str:
 def _what(last: Served) -> str:
     match last.outcome:
         case "truncated":
-            return "the body ended cleanly without message_stop"
+            return "a clean end without message_stop"
         case "refused":
             return f"the last answer was status {last.script.status}"
         case "error_event":
