@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 import recorder
 from recorder import faults
 from recorder.replayer.faults.inject import Injector
-from recorder.replayer.faults.outcome import outcome_of, text_of
+from recorder.replayer.faults.outcome import outcome_of, pieces_to_answer, text_of
 from recorder.replayer.faults.place import frames_of, with_frames
 from recorder.replayer.faults.spec import CATALOGUE, Fault
-from recorder.replayer.script import READ, Ending, Piece, Script, at_once
-from recorder.testing import ManualClock, Reply, chunkings, encode_event, message_events
+from recorder.replayer.script import READ, Ending, Piece, Script, at_once, script_of
+from recorder.testing import ManualClock, Reply, Step, chunkings, encode_event, message_events
+from recorder.testing.recorded import reply_from
 from tests.replayer.streams import ASK, EVENTS, OPTIONS, TEXTS, read, recorded
 
 S = 1_000_000_000
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 BODY = b"".join(map(encode_event, EVENTS))
 THINKING = [
     *message_events()[:1],
@@ -211,6 +213,46 @@ def test_reading_a_body_as_events_and_back_changes_nothing(random: Random) -> No
     for _, chunks in chunkings(body, seed=random.randint(0, 99)):
         one = script(chunks=chunks)
         assert with_frames(one, frames_of(one)) == one
+
+
+ANY_PLACE = st.one_of(
+    st.integers(-30, 60),
+    st.floats(0, 1),
+    st.builds("{}b".format, st.integers(0, 5000)),
+    st.builds(
+        "{}:{}".format,
+        st.sampled_from(["ping", "text_delta", "thinking_delta", "message_stop"]),
+        st.integers(0, 9),
+    ),
+)
+ANY_FAULT = st.one_of(
+    *(st.builds(kind, at=ANY_PLACE) for kind in (faults.cut_clean, faults.cut_dirty, faults.hang, faults.error_event)),
+    *(st.builds(kind, at=ANY_PLACE) for kind in (faults.corrupt, faults.reorder, faults.drop, faults.unnamed, faults.ping)),
+    st.builds(faults.stall, at=ANY_PLACE, seconds=st.floats(0, 99), distribution=st.sampled_from(["uniform", "lognormal"])),
+    st.builds(faults.rechunk, size=st.integers(1, 300), up_to=st.integers(1, 300)),
+    st.builds(faults.cut_inside, what=st.sampled_from(["utf8", "data", "crlf"])),
+    st.builds(faults.jitter, seconds=st.floats(0, 9)),
+    st.builds(faults.rate, tokens_per_second=st.floats(0.1, 1000)),
+    st.sampled_from([faults.crlf(), faults.merge(), faults.index_gap(), faults.cut_thinking(), faults.cut_tool_input()]),
+)  # fmt: skip
+RECORDED = [stream for path in sorted(FIXTURES.glob("*.jsonl")) for stream in recorder.open(path).streams()]
+
+
+@given(st.lists(ANY_FAULT, min_size=1, max_size=3), st.sampled_from(RECORDED), st.integers())
+@settings(max_examples=200, deadline=None)
+def test_any_faults_of_any_recording_make_a_script_that_can_be_served(
+    made: list[Fault], stream: recorder.Stream, seed: int
+) -> None:
+    done = recorded_script = script_of(stream)
+    for one in (one for fault in made for one in fault.ones):
+        done = one.apply(done, Random(seed))
+
+    times = [piece.at for piece in done.pieces]
+    assert times == sorted(times)
+    assert all(piece.data for piece in done.pieces)
+    assert 0 <= pieces_to_answer(done) <= len(done.pieces)
+    assert outcome_of(done, recorded_script)
+    assert reply_from(done).steps == tuple(Step(at=piece.at, data=piece.data) for piece in done.pieces)
 
 
 def test_places() -> None:

@@ -34,26 +34,7 @@ Kind = Literal[
     "not_recovered",
     "recovered",
 ]
-"""
-`truncated_stream_accepted`: the last attempt ended cleanly before `message_stop`, no equal request followed, and
-    the run ended well. A client that notices, and ends well on purpose, looks the same.
-`error_swallowed`: the same where the last attempt was an error, a broken connection or unreadable JSON.
-`partial_output_lost`: text had come before the failure, no attempt was answered, and the run's output has less
-    than half of its words. Only where the output is known, and not of a run that was killed. What a program keeps
-    elsewhere, or spells otherwise, is not seen.
-`retried_without_backoff`: an equal request came within 0.1 s of an overload (429, 5xx, an `error` event), or of
-    two failures of any kind in a row. Only in real time: in instant replay the SDK is told not to wait.
-`retry_after_ignored`: an equal request came before the `retry-after` it was given was over. Only in real time.
-`no_read_timeout`: in process, the request had no read timeout where the server hung; over HTTP, the client was
-    still waiting in the hang when it was killed: a timeout longer than that looks the same.
-`too_many_retries`: more attempts for one call than `max_attempts`.
-`not_recovered`: no attempt was answered, or one was, and the run ended with an error or had to be killed.
-`recovered`: an attempt was served and taken whole, at first or after others had failed, and the run did not end
-    badly.
-
-"Equal" requests have the same method, path and body. A client may go on from what it got by asking in other words:
-where another request follows a call that was not answered, that call is not judged.
-"""
+"""What each rests on is told at `Verdict`."""
 Ended = Literal["well", "badly", "killed", "unknown"]
 """How the run ended: the program's exit code, or whether the `with` block was left by an exception."""
 
@@ -91,7 +72,27 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """All that was found, by call."""
+    """All that was found, by call, and what each kind of finding rests on.
+
+    `truncated_stream_accepted`: the last attempt ended cleanly before `message_stop`, no equal request followed,
+        and the run ended well. A client that notices, and ends well on purpose, looks the same.
+    `error_swallowed`: the same where the last attempt was an error, a broken connection or unreadable JSON.
+    `partial_output_lost`: text had come before the failure, no attempt was answered, and the run's output has
+        less than half of its words. Only where the output is known, and not of a run that was killed. What a
+        program keeps elsewhere, or spells otherwise, is not seen.
+    `retried_without_backoff`: an equal request came within 0.1 s of an overload (429, 5xx, an `error` event), or
+        of two failures of any kind in a row. Only in real time: in instant replay the SDK is told not to wait.
+    `retry_after_ignored`: an equal request came before the `retry-after` it was given was over. Only in real time.
+    `no_read_timeout`: in process, the request had no read timeout where the server hung; over HTTP, the client was
+        still waiting in the hang when it was killed: a timeout longer than that looks the same.
+    `too_many_retries`: more attempts for one call than `max_attempts`.
+    `not_recovered`: no attempt was answered, or one was, and the run ended with an error or had to be killed.
+    `recovered`: an attempt was served and taken whole, at first or after others had failed, and the run did not
+        end badly.
+
+    "Equal" requests have the same method, path and body. A client may go on from what it got by asking in other
+    words: where another request follows a call that was not answered, that call is not judged.
+    """
 
     ended: Ended
     injected: int
