@@ -18,8 +18,8 @@ from .script import Script
 class Watcher(Protocol):
     """Is told what became of an answer."""
 
-    def gave(self, pieces: int) -> None:
-        """So many pieces have been asked for; called before each is handed over."""
+    def gave(self) -> None:
+        """One more piece is handed over."""
 
     def over(self, error: Exception | None) -> None:
         """The client saw the end, or this exception."""
@@ -132,11 +132,12 @@ class _SyncBody(httpx2.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         turn = self._turn
-        for number, piece in enumerate(turn.script.pieces, 1):
-            if turn.waits:
+        waits, watcher = turn.waits, turn.watcher
+        for piece in turn.script.pieces:
+            if waits:
                 _wait(turn, piece.at)
-            if turn.watcher:
-                turn.watcher.gave(number)
+            if watcher is not None:
+                watcher.gave()
             yield piece.data
         _wait(turn, turn.script.end_at, ends=True)
         if (error := turn.ended()) is not None:
@@ -149,11 +150,12 @@ class _AsyncBody(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         turn = self._turn
-        for number, piece in enumerate(turn.script.pieces, 1):
-            if turn.waits:
+        waits, watcher = turn.waits, turn.watcher
+        for piece in turn.script.pieces:
+            if waits:
                 await _wait_async(turn, piece.at)
-            if turn.watcher:
-                turn.watcher.gave(number)
+            if watcher is not None:
+                watcher.gave()
             yield piece.data
         await _wait_async(turn, turn.script.end_at, ends=True)
         if (error := turn.ended()) is not None:

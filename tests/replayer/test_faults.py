@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from pathlib import Path
 from random import Random
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import recorder
 from recorder import faults
-from recorder.replayer.faults.inject import Injector
+from recorder.replayer.faults.inject import Injector, Served
 from recorder.replayer.faults.outcome import outcome_of, pieces_to_answer, text_of
 from recorder.replayer.faults.place import frames_of, with_frames
 from recorder.replayer.faults.spec import CATALOGUE, Fault
@@ -108,6 +109,10 @@ def test_each_fault_of_the_catalogue_is_tested_exported_and_described() -> None:
 def test_a_fault_is_printed_as_it_is_read(text: str) -> None:
     assert str(faults.parse(text)) == f"{text} seed=0"
     assert faults.parse(f"{text} seed=-7").seed == -7
+
+
+def test_help_shows_the_parameters_that_a_fault_is_made_with() -> None:
+    assert list(inspect.signature(faults.stall).parameters) == ["at", "seconds", "distribution"]
 
 
 def test_faults_add_up() -> None:
@@ -410,10 +415,15 @@ class TestSession:
         assert file.read_bytes() == before
 
 
+def taken(served: Served) -> None:
+    for _ in served.script.pieces:
+        served.gave()
+    served.over(None)
+
+
 def serve(injector: Injector, name: str, stream: Any) -> str:
     served = injector.serve(name, lambda: stream, at_once)
-    served.gave(len(served.script.pieces))
-    served.over(None)
+    taken(served)
     return served.fault
 
 
@@ -457,7 +467,7 @@ def test_a_quota_says_truly_when_there_is_room_again(stream: recorder.Stream) ->
 
     def ask() -> str | None:
         served = injector.serve("a", lambda: stream, at_once)
-        served.gave(len(served.script.pieces))
+        taken(served)
         return served.script.headers.get("retry-after") if served.script.status == 429 else None
 
     assert ask() is None

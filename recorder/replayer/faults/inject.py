@@ -66,8 +66,8 @@ class Served:
         """The client has no whole answer and never will."""
         return not self.answered and (self.outcome not in ("complete", "altered") or self.ended_at is not None)
 
-    def gave(self, pieces: int) -> None:
-        self.given = pieces
+    def gave(self) -> None:
+        self.given += 1
 
     def over(self, error: Exception | None) -> None:
         self.error = error

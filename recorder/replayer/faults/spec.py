@@ -5,7 +5,6 @@ stall(at=12, seconds=30)+cut_dirty(at=40, times=1) seed=7
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 import re
@@ -145,10 +144,13 @@ def fault(apply: Callable[Concatenate[Script, Random, P], Script]) -> Callable[P
     defaults = {one.name: one.default for one in given if one.default is not one.empty}
     CATALOGUE[name] = Entry(apply, parameters, defaults)
 
-    @functools.wraps(apply)
     def make(*_: P.args, **values: P.kwargs) -> Fault:
         return Fault((_one(name, values),))
 
+    for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
+        setattr(make, attribute, getattr(apply, attribute))
+    vars(make)["__signature__"] = inspect.Signature(given, return_annotation=Fault)  # what `help` shows
+    make.__annotations__ = {**{one.name: hints[one.name] for one in given}, "return": Fault}
     return make
 
 
