@@ -13,16 +13,15 @@ import msgspec
 from msgspec import Struct
 
 from recorder.core.records import Bytes, ErrorInfo, Event, Gap
+from recorder.core.wire import Chunk
 from recorder.log.streams import Stream
 
 How = Literal["read", "cut", "reset", "hang", "refused", "unknown", "undecodable"]
 
 
-class Piece(Struct, frozen=True, gc=False):
-    """Body bytes that are delivered together, at `at` ns from the send; never empty."""
-
-    at: int
-    data: bytes
+def piece(at: int, data: bytes) -> Chunk:
+    """Body bytes that are delivered together, at `at` ns from the send. How long somebody waited is not served."""
+    return Chunk(at, 0, data)
 
 
 class Ending(Struct, frozen=True):
@@ -48,7 +47,8 @@ class Script(Struct, frozen=True, kw_only=True):
     status: int = 200
     headers: dict[str, str] = {}
     http: str = "HTTP/1.1"
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[Chunk, ...] = ()
+    """What is delivered together, as recorded or made by `piece`; none is empty."""
     ending: Ending = READ
     end_at: int = 0
     """ns; never effective before the last piece."""
@@ -58,14 +58,14 @@ class Script(Struct, frozen=True, kw_only=True):
     """A fault has changed times: how long the client waits for a read is held against its own timeout."""
 
     def body(self) -> bytes:
-        return b"".join(piece.data for piece in self.pieces)
+        return b"".join(one.data for one in self.pieces)
 
     def retimed(self, due: Callable[[int], int]) -> Script:
         """The same, each time mapped by `due`."""
         return msgspec.structs.replace(
             self,
             headers_at=None if self.headers_at is None else due(self.headers_at),
-            pieces=tuple(Piece(due(piece.at), piece.data) for piece in self.pieces),
+            pieces=tuple(piece(due(one.at), one.data) for one in self.pieces),
             end_at=due(self.end_at),
         )
 
@@ -99,7 +99,7 @@ def script_of(stream: Stream) -> Script:
         status=response.status,
         headers=headers,
         http=response.http or "HTTP/1.1",
-        pieces=tuple(Piece(chunk.at, chunk.data) for chunk in chunks if chunk.data),
+        pieces=tuple(chunk for chunk in chunks if chunk.data),
         ending=ending,
         end_at=end_at,
         encoded=response.encoded is not None,

@@ -20,7 +20,7 @@ from recorder.replayer.faults.inject import Injector, Served
 from recorder.replayer.faults.outcome import outcome_of, pieces_to_answer, text_of
 from recorder.replayer.faults.place import frames_of, with_frames
 from recorder.replayer.faults.spec import CATALOGUE, Fault
-from recorder.replayer.script import READ, Ending, Piece, Script, at_once, script_of
+from recorder.replayer.script import READ, Ending, Script, at_once, piece, script_of
 from recorder.testing import ManualClock, Reply, Step, chunkings, encode_event, message_events
 from recorder.testing.recorded import reply_from
 from tests.replayer.streams import ASK, EVENTS, OPTIONS, TEXTS, read, recorded
@@ -43,7 +43,7 @@ THINKING = [
 
 def script(events: list[dict[str, Any]] = EVENTS, *, gap: int = S, chunks: list[bytes] | None = None) -> Script:
     data = chunks or list(map(encode_event, events))
-    pieces = tuple(Piece((n + 1) * gap, one) for n, one in enumerate(data))
+    pieces = tuple(piece((n + 1) * gap, one) for n, one in enumerate(data))
     headers = {"content-type": "text/event-stream; charset=utf-8"}
     return Script(headers_at=0, headers=headers, pieces=pieces, end_at=len(data) * gap)
 
@@ -192,13 +192,13 @@ def test_a_fault_is_a_pure_function_that_does_something(text: str) -> None:
     assert once == again
     assert before == script(whole)
     assert once != before
-    assert sorted(piece.at for piece in once.pieces) == [piece.at for piece in once.pieces]
-    assert all(piece.data for piece in once.pieces)
+    assert sorted(chunk.at for chunk in once.pieces) == [chunk.at for chunk in once.pieces]
+    assert all(chunk.data for chunk in once.pieces)
 
 
 @pytest.mark.parametrize("text", [text for name, text in ONE_OF_EACH.items() if name not in QUOTAS])
 def test_a_fault_leaves_alone_what_it_does_not_fit(text: str) -> None:
-    plain = Script(headers_at=0, headers={"content-type": "text/plain"}, pieces=(Piece(1, b"hello"),), end_at=1)
+    plain = Script(headers_at=0, headers={"content-type": "text/plain"}, pieces=(piece(1, b"hello"),), end_at=1)
     failed = Script(headers_at=None, ending=Ending("reset"))
 
     for one in (plain, failed):
@@ -252,12 +252,12 @@ def test_any_faults_of_any_recording_make_a_script_that_can_be_served(
     for one in (one for fault in made for one in fault.ones):
         done = one.apply(done, Random(seed))
 
-    times = [piece.at for piece in done.pieces]
+    times = [chunk.at for chunk in done.pieces]
     assert times == sorted(times)
-    assert all(piece.data for piece in done.pieces)
+    assert all(chunk.data for chunk in done.pieces)
     assert 0 <= pieces_to_answer(done) <= len(done.pieces)
     assert outcome_of(done, recorded_script)
-    assert reply_from(done).steps == tuple(Step(at=piece.at, data=piece.data) for piece in done.pieces)
+    assert reply_from(done).steps == tuple(Step(at=chunk.at, data=chunk.data) for chunk in done.pieces)
 
 
 def test_places() -> None:
@@ -287,7 +287,7 @@ def test_endings() -> None:
 
 def test_times() -> None:
     def due(fault: str) -> list[float]:
-        return [piece.at / S for piece in under(fault).pieces][:5]
+        return [chunk.at / S for chunk in under(fault).pieces][:5]
 
     assert due("stall(at=3, seconds=10)") == [1, 2, 3, 14, 15]
     assert due("ttft(seconds=9)") == [1, 2, 9, 10, 11]
@@ -301,14 +301,14 @@ def test_times() -> None:
 
 
 def test_chunks() -> None:
-    assert [piece.data for piece in under("merge()").pieces] == [BODY]
-    assert {len(piece.data) for piece in under("rechunk(size=1)").pieces} == {1}
-    drawn = [len(piece.data) for piece in under("rechunk(size=2, up_to=5)").pieces]
+    assert [chunk.data for chunk in under("merge()").pieces] == [BODY]
+    assert {len(chunk.data) for chunk in under("rechunk(size=1)").pieces} == {1}
+    drawn = [len(chunk.data) for chunk in under("rechunk(size=2, up_to=5)").pieces]
     assert set(drawn[:-1]) == {2, 3, 4, 5}
-    umlaut = [piece.data[-1:] for piece in under("cut_inside(what=utf8)").pieces]
+    umlaut = [chunk.data[-1:] for chunk in under("cut_inside(what=utf8)").pieces]
     assert b"\xc3" in umlaut
-    assert sum(piece.data.endswith(b"\nda") for piece in under("cut_inside(what=data)").pieces) == len(EVENTS)
-    assert sum(piece.data.endswith(b"\r") for piece in under("crlf()+cut_inside(what=crlf)").pieces) == 3 * len(
+    assert sum(chunk.data.endswith(b"\nda") for chunk in under("cut_inside(what=data)").pieces) == len(EVENTS)
+    assert sum(chunk.data.endswith(b"\r") for chunk in under("crlf()+cut_inside(what=crlf)").pieces) == 3 * len(
         EVENTS
     )
     for fault in ("merge()", "rechunk(size=3)", "cut_inside(what=data)"):
@@ -320,7 +320,7 @@ def test_events() -> None:
     assert names(under("drop(at=2, count=2)")) == types[:2] + types[4:]
     assert names(under("duplicate(at=0, count=2)")) == types[:1] * 3 + types[1:]
     assert names(under("reorder(at=0)"))[:2] == types[1::-1]
-    assert [piece.at for piece in under("reorder(at=0)").pieces] == [piece.at for piece in script().pieces]
+    assert [chunk.at for chunk in under("reorder(at=0)").pieces] == [chunk.at for chunk in script().pieces]
     assert names(under("unknown_event(at=1)"))[1] == "unheard_of"
     assert names(under("unnamed(at=1)"))[1] is None
     assert under("heartbeat(at=1, count=2)").body().count(b": keep-alive\n\n") == 2
@@ -525,7 +525,7 @@ def test_a_client_without_a_read_timeout_is_told_that_it_would_hang(tmp_path: Pa
 
 def test_an_undecoded_body_has_no_events_to_edit(tmp_path: Path) -> None:
     one = Script(
-        headers_at=0, headers={"content-type": "text/event-stream"}, pieces=(Piece(1, BODY),), encoded=True
+        headers_at=0, headers={"content-type": "text/event-stream"}, pieces=(piece(1, BODY),), encoded=True
     )
     assert under("drop(at=2)", one) is one
     assert under("cut_dirty(at=50%)", one).body() == BODY[: len(BODY) // 2]

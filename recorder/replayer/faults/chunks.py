@@ -6,7 +6,9 @@ import re
 from random import Random
 from typing import Literal
 
-from ..script import Piece, Script
+from recorder.core.wire import Chunk
+
+from ..script import Script, piece
 from .place import with_pieces
 from .spec import Count, fault
 
@@ -32,8 +34,8 @@ def rechunk(script: Script, random: Random, *, size: Count, up_to: Count | None 
 def cut_inside(script: Script, _: Random, *, what: Literal["utf8", "data", "crlf"]) -> Script:
     """Chunks also end inside every UTF-8 sequence, every `data:`, or every CRLF."""
     body, ends, end = script.body(), list[int](), 0
-    for piece in script.pieces:
-        end += len(piece.data)
+    for chunk in script.pieces:
+        end += len(chunk.data)
         ends.append(end)
     inside = [found.end() for found in _INSIDE[what].finditer(body)]
     return _cut(script, sorted({*ends, *inside})) if inside else script
@@ -49,14 +51,14 @@ def _cut(script: Script, ends: list[int]) -> Script:
     if not ends or not script.pieces:
         return script
     body = script.body()
-    pieces: list[Piece] = []
+    pieces: list[Chunk] = []
     source = iter(script.pieces)
-    piece = next(source)
-    start, reached = 0, len(piece.data)
+    chunk = next(source)
+    start, reached = 0, len(chunk.data)
     for end in ends:
         while reached < end:
-            piece = next(source)
-            reached += len(piece.data)
-        pieces.append(Piece(piece.at, body[start:end]))
+            chunk = next(source)
+            reached += len(chunk.data)
+        pieces.append(piece(chunk.at, body[start:end]))
         start = end
     return with_pieces(script, pieces) if tuple(pieces) != script.pieces else script

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..script import READ, Ending, How, Piece, Script
+from ..script import READ, Ending, How, Script, piece
 from .place import At, offset_of, split_at
 from .spec import Seconds, fault, headers_of
 
@@ -76,7 +76,7 @@ def cut_dirty(script: Script, _: Random, *, at: At) -> Script:
 @fault
 def slow_close(script: Script, _: Random, *, seconds: Seconds) -> Script:
     """All is said, but the body ends only so much later."""
-    last = max((piece.at for piece in script.pieces), default=script.end_at)
+    last = max((chunk.at for chunk in script.pieces), default=script.end_at)
     end_at = max(last, script.end_at) + int(seconds * NS)
     return msgspec.structs.replace(script, end_at=end_at, timed=True)
 
@@ -113,7 +113,7 @@ def error_response(
         sent["retry-after"] = f"{retry_after:g}"
     sent |= headers_of(headers)
     at = int(after * NS)
-    return Script(headers_at=at, status=code, headers=sent, pieces=(Piece(at, body),), end_at=at)
+    return Script(headers_at=at, status=code, headers=sent, pieces=(piece(at, body),), end_at=at)
 
 
 def _no_response(how: How, after: float) -> Script:

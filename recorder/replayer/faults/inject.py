@@ -76,7 +76,7 @@ class Served:
     def gone(self, *, by_client: bool) -> None:
         """Over HTTP: the connection is done with. What had been sent by now was given."""
         self.ended_at = self._clock()
-        times = [piece.at for piece in self.script.pieces]
+        times = [chunk.at for chunk in self.script.pieces]
         self.given = bisect_right(times, self.ended_at - self.at) if by_client else len(times)
 
 

@@ -20,8 +20,9 @@ import msgspec
 
 from recorder.core.payload import as_object, lenient
 from recorder.core.sse import Block, SSEParser
+from recorder.core.wire import Chunk
 
-from ..script import Piece, Script
+from ..script import Script, piece
 
 At = int | float | str
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
@@ -99,7 +100,7 @@ def frames_of(script: Script) -> list[Frame]:
         return []
     parser = SSEParser()
     blocks = [*parser.feed(script.body()), *parser.flush()]
-    pieces = [(number, piece.at, memoryview(piece.data)) for number, piece in enumerate(script.pieces)][::-1]
+    pieces = [(number, chunk.at, memoryview(chunk.data)) for number, chunk in enumerate(script.pieces)][::-1]
     return [_frame(block, pieces) for block in blocks]
 
 
@@ -118,19 +119,19 @@ def _frame(block: Block, pieces: list[tuple[int, int, memoryview]]) -> Frame:
 
 def with_frames(script: Script, frames: Iterable[Frame]) -> Script:
     """The script with this body: parts of one chunk that follow each other travel together, no time goes back."""
-    pieces: list[Piece] = []
+    pieces: list[Chunk] = []
     chunk, before = -1, 0
     for part in (part for frame in frames for part in frame.parts if part.data):
         at = max(before, part.at)
         if pieces and part.chunk == chunk:
-            pieces[-1] = Piece(pieces[-1].at, pieces[-1].data + part.data)
+            pieces[-1] = piece(pieces[-1].at, pieces[-1].data + part.data)
         else:
-            pieces.append(Piece(at, part.data))
+            pieces.append(piece(at, part.data))
         chunk, before = part.chunk, at
     return with_pieces(script, pieces)
 
 
-def with_pieces(script: Script, pieces: Iterable[Piece]) -> Script:
+def with_pieces(script: Script, pieces: Iterable[Chunk]) -> Script:
     """The script with this body; a content-length that no longer holds is left out."""
     headers = {name: value for name, value in script.headers.items() if name != "content-length"}
     return msgspec.structs.replace(script, pieces=tuple(pieces), headers=headers)
@@ -158,7 +159,7 @@ def find(frames: Sequence[Frame], at: At) -> int | None:
 
 def offset_of(script: Script, at: At) -> int | None:
     """The byte at which the event at that place begins, or that byte; None when there is none."""
-    size = sum(len(piece.data) for piece in script.pieces)
+    size = sum(len(chunk.data) for chunk in script.pieces)
     if isinstance(at, str) and (byte := _BYTE.fullmatch(at)):
         return int(byte[1]) if int(byte[1]) <= size else None
     frames = frames_of(script)
@@ -168,18 +169,18 @@ def offset_of(script: Script, at: At) -> int | None:
     return None if index is None else sum(len(frame.data) for frame in frames[:index])
 
 
-def split_at(script: Script, offset: int) -> tuple[list[Piece], list[Piece]]:
-    """The pieces before a byte, and those from it on; a piece that it lies in is cut in two."""
-    before: list[Piece] = []
-    after: list[Piece] = []
+def split_at(script: Script, offset: int) -> tuple[list[Chunk], list[Chunk]]:
+    """The pieces before a byte, and those from it on; a chunk that it lies in is cut in two."""
+    before: list[Chunk] = []
+    after: list[Chunk] = []
     start = 0
-    for piece in script.pieces:
-        inside = min(max(offset - start, 0), len(piece.data))
+    for chunk in script.pieces:
+        inside = min(max(offset - start, 0), len(chunk.data))
         if inside:
-            before.append(Piece(piece.at, piece.data[:inside]))
-        if inside < len(piece.data):
-            after.append(Piece(piece.at, piece.data[inside:]))
-        start += len(piece.data)
+            before.append(piece(chunk.at, chunk.data[:inside]))
+        if inside < len(chunk.data):
+            after.append(piece(chunk.at, chunk.data[inside:]))
+        start += len(chunk.data)
     return before, after
 
 

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import msgspec
 
 from recorder.core.payload import as_object
+from recorder.core.wire import Chunk
 
-from ..script import Piece, Script
+from ..script import Script, piece
 from .place import At, frames_of, offset_of, split_at, with_frames
 from .spec import Positive, Seconds, fault
 
@@ -98,7 +99,7 @@ def _shifted(script: Script, offset: int, by: Callable[[int], int]) -> Script:
     if not after:
         return script
     shift, earliest = by(after[0].at), before[-1].at if before else 0
-    late = [Piece(max(earliest, piece.at + shift), piece.data) for piece in after]
+    late = [piece(max(earliest, chunk.at + shift), chunk.data) for chunk in after]
     end_at = max(late[-1].at, script.end_at + shift)
     headers_at = script.headers_at if script.headers_at is None or before else min(script.headers_at, late[0].at)
     return msgspec.structs.replace(
@@ -110,12 +111,12 @@ def _gaps(script: Script, change: Callable[[int], int]) -> Script:
     """Each silence between two chunks changed."""
     if not script.pieces:
         return script
-    pieces: list[Piece] = []
+    pieces: list[Chunk] = []
     was = now = script.headers_at or 0
-    for piece in script.pieces:
-        now += change(max(piece.at - was, 0))
-        was = max(was, piece.at)
-        pieces.append(Piece(now, piece.data))
+    for chunk in script.pieces:
+        now += change(max(chunk.at - was, 0))
+        was = max(was, chunk.at)
+        pieces.append(piece(now, chunk.data))
     end_at = now + max(script.end_at - was, 0)
     return msgspec.structs.replace(script, pieces=tuple(pieces), end_at=end_at, timed=True)
 
