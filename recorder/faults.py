@@ -10,6 +10,7 @@ number (12, -1), a share ("50%"), a byte ("100b"), or the first event of a name 
 "text_delta:3"). `times`, `nth`, `probability` and `ramp` say when: parameters in text, `.only(...)` in Python.
 """
 
+from recorder.replayer.errors import FaultError
 from recorder.replayer.faults.chunks import cut_inside, merge, rechunk
 from recorder.replayer.faults.claude import (
     cut_thinking,
@@ -35,7 +36,7 @@ from recorder.replayer.faults.events import (
 )
 from recorder.replayer.faults.inject import Injected
 from recorder.replayer.faults.session import quota, token_quota
-from recorder.replayer.faults.spec import Fault, FaultError, parse
+from recorder.replayer.faults.spec import Fault, parse
 from recorder.replayer.faults.standard import standard
 from recorder.replayer.faults.times import idle_limit, jitter, rate, speed, stall, ttft
 from recorder.replayer.faults.verdict import Finding, Verdict

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recorder.check import PLACEHOLDER_KEY
+from tests.cli.command import heed_interrupts
 from tests.cli.command import recorder as command
 from tests.replayer.streams import recorded
 
@@ -186,7 +187,7 @@ def test_an_interrupt_leaves_nothing_running(tmp_path: Path, path: Path) -> None
     with subprocess.Popen(
         [*main, "check", "--recording", str(path), "--", *run],
         stderr=subprocess.PIPE,
-        preexec_fn=__import__("tests.cli.command", fromlist=["x"]).heed_interrupts,
+        preexec_fn=heed_interrupts,
     ) as process:
         while not (pids.exists() and pids.read_text()):
             assert process.poll() is None

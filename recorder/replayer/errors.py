@@ -1,4 +1,4 @@
-"""What a replay can say. Both derive from `anthropic.AnthropicError`: the SDK passes those on at once.
+"""What a replay can say. All derive from `anthropic.AnthropicError`: the SDK passes those on at once.
 
 Any other exception raised below the SDK becomes an `APIConnectionError` and is retried, with sleeps.
 """
@@ -26,3 +26,7 @@ class NoMatch(AnthropicError):
 
 class EndOfRecording(AnthropicError):
     """The client reads on where the recorded one stopped: it had closed the stream, or its process died."""
+
+
+class FaultError(AnthropicError, ValueError):
+    """A fault that does not exist, or not with these parameters."""

@@ -394,6 +394,11 @@ class TestSession:
         assert [one.fault for one in replay.injected] == ["cut_clean(at=2) seed=0", "status(code=400) seed=0"]
         assert outcomes[2][1][2] == 400
 
+    def test_a_function_that_gives_no_fault_is_told_of_it_unwrapped(self, path: Path) -> None:
+        outcomes, _ = self.outcomes(path, lambda stream, ordinal: "boom()", 1, max_retries=5)
+
+        assert outcomes[0][1][0] is faults.FaultError
+
     def test_without_faults_there_is_no_verdict(self, path: Path) -> None:
         replay = recorder.replay(path)
         assert replay.injected == []
@@ -451,6 +456,17 @@ def test_an_attempt_draws_the_same_whatever_else_goes_on(stream: recorder.Stream
     assert 20 < sum(map(bool, (fault for one in results.values() for fault in one))) < 60
     other = Injector(fault.replace("11", "12"), instant=True)
     assert [serve(other, "a", stream) for _ in range(20)] != alone["a"]
+
+
+def test_what_was_injected_is_reproduced_by_its_line(stream: recorder.Stream) -> None:
+    made = "cut_thinking()+stall(at=3, seconds=1, distribution=uniform)+jitter(seconds=1) seed=4"
+    one, two = Injector(made, instant=True), Injector(faults.parse(made).seeded(5), instant=True)
+    first = one.serve("a", lambda: stream, at_once)
+    again = Injector(first.fault, instant=True).serve("a", lambda: stream, at_once)
+
+    assert first.fault == "stall(at=3, seconds=1, distribution=uniform)+jitter(seconds=1) seed=4"
+    assert again.script == first.script
+    assert two.serve("a", lambda: stream, at_once).script != first.script
 
 
 def test_a_ramp_rises(stream: recorder.Stream) -> None:

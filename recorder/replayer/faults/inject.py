@@ -137,8 +137,9 @@ class Injector:
     ) -> tuple[Script, str]:
         """The script that is served, and the line that says what was done to it, empty when nothing was."""
         done: list[One] = []
-        for index, one in enumerate(fault.ones if fault else ()):
-            random = Random(f"{fault.seed if fault else 0}/{fingerprint}/{ordinal}/{index}")  # noqa: S311
+        for one in fault.ones if fault else ():
+            # by what the fault is, not by its place: another one beside it changes nothing
+            random = Random(f"{fault.seed if fault else 0}/{fingerprint}/{ordinal}/{one}")  # noqa: S311
             if not self._is_due(one, fingerprint, call, random):
                 continue
             changed = self._quota(one, stream, script) if one.name in QUOTAS else one.apply(script, random)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from ..errors import FaultError
 from ..script import Script
 from .place import check_place
 
@@ -49,12 +50,11 @@ _CHECKS: dict[str, Callable[[Any], object]] = {"at": check_place, "headers": hea
 """What a type does not say of a parameter, by its name."""
 
 
-class FaultError(ValueError):
-    """A fault that does not exist, or not with these parameters."""
-
-
 class Only(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a fault is injected; always, unless one of these says otherwise. All that are given must agree."""
+    """When a fault is injected; always, unless one of these says otherwise. All that are given must agree.
+
+    Calls are counted in the order in which they come, so with `nth` and `ramp` that order matters.
+    """
 
     times: Count | None = None
     """Only so often for equal requests: their later attempts are answered as recorded."""
