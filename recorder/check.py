@@ -21,14 +21,15 @@ from typing import IO, Any
 import msgspec
 from msgspec import Struct
 
-from recorder.log.reader import find_segments
+from recorder.log.reader import Report, find_segments
 from recorder.log.streams import Stream, read_streams
 from recorder.replayer.errors import NoMatch
 from recorder.replayer.faults.inject import Served
 from recorder.replayer.faults.spec import Fault
 from recorder.replayer.faults.verdict import Ended, Verdict, judge
+from recorder.replayer.match import Shelf
 from recorder.testing import Upstream
-from recorder.testing.recorded import FaultyAnswers, taker
+from recorder.testing.recorded import FaultyAnswers
 
 PLACEHOLDER_KEY = "checked-no-key-needed"
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -62,19 +63,20 @@ def check(
     recording: str | os.PathLike[str] | None = None,
     limit_s: float = 20.0,
     environment: Mapping[str, str] = os.environ,
+    report: Report = lambda _: None,
 ) -> Iterator[Run]:
     """Runs `command` once without a fault, to know what it does then, and once under each of `faults`.
 
     Without a recording, every request is answered by a packaged synthetic stream. Raises CheckError for a program
     that cannot be started, asks for nothing, asks for what was not recorded, or fails without any fault;
-    RecordingError for a recording that cannot be read.
+    RecordingError for a recording that cannot be read; `report` is told what of it is left out.
     """
-    take = taker(recording) if recording is not None else _packaged()
-    clean = _Trial(command, take, None, limit_s, environment)
+    fresh = _packaged if recording is None else _recorded(recording, report)
+    clean = _Trial(command, fresh(), None, limit_s, environment)
     clean.expect_well()
     usual = {one.fingerprint for one in clean.served}
     for name, fault in faults.items():
-        yield _Trial(command, take, fault, limit_s, environment).run(name, fault, usual)
+        yield _Trial(command, fresh(), fault, limit_s, environment).run(name, fault, usual)
 
 
 class _Trial:
@@ -108,7 +110,8 @@ class _Trial:
             with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
                 self.exit_code = self._execute(command, _environment(environment, upstream.url), out, err)
                 self.output, self.errors = _text(out), _text(err)
-            upstream.settle(timeout_s=5)
+            with contextlib.suppress(TimeoutError):  # what left the process group may still be reading
+                upstream.settle(timeout_s=5)
         finally:
             self.seconds = time.perf_counter() - began
             try:
@@ -183,7 +186,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
         process.kill()
     else:
-        with contextlib.suppress(ProcessLookupError):  # it has ended, and left nothing behind
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, and left nothing behind
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -191,6 +194,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _text(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode("utf-8", "replace")
+
+
+def _recorded(path: str | os.PathLike[str], report: Report) -> Callable[[], Callable[[Any], Stream]]:
+    """Makes, for each run anew, what gives the streams that answer it: equal requests get theirs in order."""
+    streams = list(read_streams(find_segments(path), report=report))
+    return lambda: Shelf(streams, os.fspath(path), repeat=True).take
 
 
 def _packaged() -> Callable[[Any], Stream]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recorder.check import PLACEHOLDER_KEY
+from recorder.testing import Reply, message_events
 from tests.cli.command import heed_interrupts
 from tests.cli.command import recorder as command
 from tests.replayer.streams import recorded
@@ -76,6 +77,24 @@ def test_without_a_recording_any_request_is_answered(tmp_path: Path) -> None:
     run = program(tmp_path, "assert b'message_stop' in ask('anything at all')")
     result = command("check", "--fault", "byte_by_byte", "--", *run)
     assert (result.exit_code, "recovered" in result.stdout) == (0, True)
+
+
+def test_each_run_gets_the_recorded_answers_from_the_first_on(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "two", *(Reply.sse(message_events(text)) for text in ("one", "two")))
+    seen = tmp_path / "seen"
+    run = program(tmp_path, f"answer = ask(); open({str(seen)!r}, 'a').write('1' if b'one' in answer else '2')")
+
+    result = command("check", "--recording", path, "--fault", "one_chunk", "--fault", "noise", "--", *run)
+
+    assert (result.exit_code, seen.read_text()) == (0, "111")
+
+
+def test_what_of_a_recording_cannot_be_read_is_warned_of(tmp_path: Path, path: Path) -> None:
+    [file] = path.glob("*.jsonl")
+    with file.open("ab") as torn:
+        torn.write(b'{"kind":"req')
+    result = command("check", "--recording", path, "--fault", "one_chunk", "--", *program(tmp_path, "ask()"))
+    assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
 
 
 def test_what_hangs_is_killed_with_all_that_it_started(tmp_path: Path, path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import Exit, Failure, note
+from .errors import Exit, Failure, note, warn
 from .output import Column, on_terminal, print_rows, write_json
 from .text import count, seconds
 
@@ -51,7 +51,7 @@ def check(
 
     runs: list[Run] = []
     try:
-        for run in run_under(command, _faults(specs), recording=recording, limit_s=limit):
+        for run in run_under(command, _faults(specs), recording=recording, limit_s=limit, report=warn):
             runs.append(run)
             if on_terminal() and not as_json:
                 note(f"{run.name}: {_verdict(run)}")
