@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recorder.check import PLACEHOLDER_KEY
+from recorder.faults import standard
 from recorder.testing import Reply, message_events
 from tests.cli.command import heed_interrupts
 from tests.cli.command import recorder as command
@@ -95,6 +96,11 @@ def test_what_of_a_recording_cannot_be_read_is_warned_of(tmp_path: Path, path: P
         torn.write(b'{"kind":"req')
     result = command("check", "--recording", path, "--fault", "one_chunk", "--", *program(tmp_path, "ask()"))
     assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
+
+
+def test_the_help_names_the_standard_faults() -> None:
+    said = " ".join(command("check", "--help").stdout.split())
+    assert f"Without --fault: {', '.join(standard())}." in said
 
 
 def test_what_hangs_is_killed_with_all_that_it_started(tmp_path: Path, path: Path) -> None:

@@ -42,6 +42,9 @@ def check(
     (and a placeholder key if none is set), and once without, to see that it works. Judged are its requests and
     their times, its exit code and its standard output. Exits with 1 when a fault was not survived.
 
+    Without --fault: refused, reset_before, overloaded, rate_limited, server_error, stall, hang, cut_clean,
+    cut_dirty, reset, error_event, byte_by_byte, one_chunk, noise.
+
     \b
     recorder check -- python app.py
     recorder check --recording recordings/ --fault 'cut_dirty(at=12)' -- python app.py

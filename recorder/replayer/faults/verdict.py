@@ -270,7 +270,8 @@ def _what(last: Served) -> str:
         case "error_event":
             return "the last stream had an error event"
         case _:
-            return "the last stream broke" if last.failed else "the last stream was not taken whole"
+            broke = "no response came" if last.script.headers_at is None else "the last stream broke"
+            return broke if last.failed else "the last stream was not taken whole"
 
 
 def _is_overload(one: Served) -> bool:
