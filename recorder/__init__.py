@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import faults as faults
     from .log.reader import CorruptError as CorruptError
     from .log.reader import Problem as Problem
     from .log.reader import RecordingError as RecordingError
@@ -70,6 +71,7 @@ __all__ = [
     "Tap",
     "TapTransport",
     "__version__",
+    "faults",
     "open",
     "replay",
     "tags",
@@ -78,6 +80,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "faults":
+        return import_module(".faults", __name__)
     if (home := _HOME.get(name)) is None:
         raise AttributeError(f"module 'recorder' has no attribute {name!r}")
     value = getattr(import_module(f".{home}", __name__), name)

@@ -26,6 +26,7 @@ OURS = {
     "tap": {"log", "core", "version"},
     "replayer": {"log", "core", "version"},
     "analytics": {"log", "core", "version"},
+    "faults": {"replayer"},  # the public names of recorder.replayer.faults
     "interop": {"log", "core", "version"},
     "recording": {"log", "core", "analytics"},
     "server": {"tap", "replayer", "version"},
@@ -33,6 +34,7 @@ OURS = {
     "pytest_plugin": {"modes", "tap", "replayer", "log"},
     "testing": {"recorded"},  # an upstream that shared our parser would agree with its mistakes,
     "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them
+    "check": {"demo", "testing", "recorded", "faults", "replayer", "log", "core"},
     "demo": {"recorder", "tap", "replayer", "testing", "recorded", "recording", "log", "core", "version"},
 }
 OURS["recorder"] = set(OURS)  # the public names, loaded on first use

@@ -18,6 +18,7 @@ from tests.cli.command import heed_interrupts
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (recorder .*?)(?:\s+#.*)?$", README, re.MULTILINE)
+TESTED_ELSEWHERE = ("demo", "check", "tail")
 MS = 1_000_000
 
 
@@ -41,7 +42,9 @@ def test_there_are_snippets_and_commands() -> None:
     assert len(COMMANDS) >= 9
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if one.split()[1] not in ("demo", "tail")])
+@pytest.mark.parametrize(
+    "command", [command for command in COMMANDS if command.split()[1] not in TESTED_ELSEWHERE]
+)
 def test_a_command_of_the_readme_runs(directory: Path, command: str) -> None:
     program, *arguments = shlex.split(command)
     executable = Path(sys.executable).with_name(program)

@@ -27,6 +27,7 @@ COMMANDS = {
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",
     "verify": "Check that recordings are whole and say what they contain.",
+    "check": "Run a program under broken streams, and say what it did.",
     "compact": "Compress recordings that are no longer written.",
     "prune": "Delete recordings whose last record is older than AGE.",
 }
@@ -35,7 +36,8 @@ COMMANDS = {
 EXIT_CODES = """\b
 Exit codes:
   0    all is well
-  1    the check failed: verify found problems, scan found secrets
+  1    the check failed: verify found problems, scan found secrets, check a
+       fault that was not survived
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk

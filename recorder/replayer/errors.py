@@ -1,4 +1,4 @@
-"""What a replay can say. Both derive from `anthropic.AnthropicError`: the SDK passes those on at once.
+"""What a replay can say. All derive from `anthropic.AnthropicError`: the SDK passes those on at once.
 
 Any other exception raised below the SDK becomes an `APIConnectionError` and is retried, with sleeps.
 """
@@ -40,3 +40,7 @@ class Drift(AssertionError):
     def __init__(self, message: str, differences: tuple[str, ...]) -> None:
         super().__init__(message)
         self.differences = differences
+
+
+class FaultError(AnthropicError, ValueError):
+    """A fault that does not exist, or not with these parameters."""

@@ -36,6 +36,10 @@ class Asked(NamedTuple):
     body: Any
     attempt: int
 
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.method, self.url, self.body)
+
 
 def asked(request: httpx2.Request) -> Asked:
     """What the request asks."""

@@ -21,9 +21,12 @@ from recorder.log.streams import Stream, read_streams
 
 from . import stand_in
 from .errors import NothingIntercepted
+from .faults.inject import Faults, Injected, Injector
+from .faults.verdict import Ended, Verdict, judge
 from .match import Shelf, asked, asked_by
 from .schedule import Pace, ReplayTiming
-from .transport import ReplayTransport
+from .script import Script, at_once, script_of
+from .transport import ReplayTransport, Serving
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PLACEHOLDER_KEY = "replayed-no-key-needed"
@@ -38,7 +41,11 @@ class Replay:
     Requests are matched by method, path and body. `ignore` names fields of the body that are not compared, as
     dotted paths (`metadata.user_id` always is); `hint` ends the message of a `NoMatch`.
 
-    Raises RecordingError when the recording cannot be read, and ValueError for an unknown option.
+    faults: what goes wrong on purpose (`recorder.faults`): a fault, its text, or a function that gives one for
+    each attempt, from the recorded stream that answers it and how often the same was asked before.
+
+    Raises RecordingError when the recording cannot be read, FaultError for a text that is no fault, and ValueError
+    for an unknown option.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Replay:
         idle_limit: float | None = None,
         ignore: Sequence[str] = (),
         hint: str = "Record it again if the change is meant.",
+        faults: Faults | None = None,
     ) -> None:
         if timing not in ("instant", "recorded"):
             raise ValueError(f"timing is {timing!r}; it is 'instant' or 'recorded'")
@@ -58,7 +66,13 @@ class Replay:
         if idle_limit is not None and not idle_limit >= 0:
             raise ValueError(f"idle_limit is {idle_limit!r}; it is a number of seconds, 0 or more")
         self._again = lambda: Replay(
-            path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, hint=hint
+            path,
+            timing=timing,
+            speed=speed,
+            idle_limit=idle_limit,
+            ignore=ignore,
+            hint=hint,
+            faults=faults,
         )
         self.clients = 0
         """Clients of the SDK made inside."""
@@ -75,8 +89,11 @@ class Replay:
             if stream.is_without_text
         ]
         self._shelf = Shelf(whole, self._name, ignore=ignore, hint=hint)
+        self._instant = timing == "instant"
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
+        self._injector = None if faults is None else Injector(faults, instant=self._instant)
+        self._ended: Ended = "unknown"
 
     @property
     def streams(self) -> list[Stream]:
@@ -116,6 +133,7 @@ class Replay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended = "well" if kind is None else "badly"
         stand_in.leave(self)
         if error is None and self.clients and not self._requests:
             raise NothingIntercepted(
@@ -169,10 +187,38 @@ class Replay:
         """The recorded stream of the request that `stream` had; it counts as served. Raises NoMatch."""
         return self._shelf.take(asked_by(stream))
 
-    def _answer(self, request: httpx2.Request) -> tuple[Stream, Pace]:
+    @property
+    def injected(self) -> list[Injected]:
+        """Which attempts got which fault so far."""
+        return self._injector.injected if self._injector else []
+
+    def verdict(self, *, output: str | None = None, max_attempts: int = 6) -> Verdict:
+        """What the client did under the faults; best asked for after the `with` block.
+
+        `output`: what the application put out, where that is known. Raises ValueError without `faults`.
+        """
+        if self._injector is None:
+            raise ValueError("this replay has no faults to judge by; give recorder.replay some: faults=...")
+        return judge(
+            self._injector.served,
+            real_time=not self._instant,
+            ended=self._ended,
+            output=output,
+            max_attempts=max_attempts,
+        )
+
+    def _answer(self, request: httpx2.Request) -> Serving:
         self._requests += 1
-        stream = self._shelf.take(asked(request))
-        return stream, self._pace(stream)
+        one = asked(request)
+        if self._injector is None:
+            return Serving(self._script(self._shelf.take(one)), self._instant)
+        script_of = at_once if self._instant else self._script
+        served = self._injector.serve(one.fingerprint, lambda: self._shelf.take(one), script_of)
+        return Serving(served.script, self._instant, served)
+
+    def _script(self, stream: Stream) -> Script:
+        script = script_of(stream)
+        return script if self._instant else script.retimed(self._pace(stream).due)
 
 
 def replay(
@@ -182,9 +228,10 @@ def replay(
     speed: float = 1.0,
     idle_limit: float | None = None,
     ignore: Sequence[str] = (),
+    faults: Faults | None = None,
 ) -> Replay:
     """Answer from the recording at `path`: `with recorder.replay(path): ...`, or `.client()` for one client.
 
     Before a function it is a decorator: each call of the function begins the recording anew.
     """
-    return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore)
+    return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, faults=faults)

@@ -43,7 +43,9 @@ class Received(Struct, kw_only=True, frozen=True):
 class Ledger:
     """What all connections share: the script, and what has happened so far. Any thread may read it."""
 
-    def __init__(self, answer: Callable[[Received], Reply], speed: float) -> None:
+    def __init__(
+        self, answer: Callable[[Received], Reply], speed: float, on_end: Callable[[Received, bool], None] | None
+    ) -> None:
         self.speed = speed
         self.received: list[Received] = []
         self.closed_by_client: list[Received] = []
@@ -54,6 +56,7 @@ class Ledger:
         self.changed = threading.Condition()
         self.ordinals = itertools.count()
         self._answer: Callable[[Received], object] = answer
+        self._on_end = on_end
 
     def began(self, received: Received) -> int:
         with self.changed:
@@ -62,6 +65,8 @@ class Ledger:
             return len(self.received) - 1
 
     def ended(self, index: int, *, by_client: bool) -> None:
+        if self._on_end is not None:
+            self._on_end(self.received[index], by_client)
         with self.changed:
             self.active.discard(index)
             if by_client:

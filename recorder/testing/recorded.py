@@ -11,18 +11,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from typing import Literal
 
 import httpx2
 
-from recorder.core.records import Bytes
 from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
+from recorder.replayer.faults.inject import Faults, Injector, Served
 from recorder.replayer.match import Shelf, asked
+from recorder.replayer.script import Script, at_once, script_of
 from recorder.testing.connection import Received
 from recorder.testing.reply import Ending, Reply, Step
 
-Fault = Literal["cut", "reset", "hang"]
 _HOP_BY_HOP = ("connection", "transfer-encoding")
 
 
@@ -37,20 +36,31 @@ def reply_of(stream: Stream, *, unknown_end: Ending = "cut") -> Reply:
     Bodies are recorded decoded and are sent so, without `content-encoding`. Raises ValueError for a body that
     began to decode and then could not be: there is no telling what bytes the server sent.
     """
-    response, end = stream.response, stream.end
-    if response is None:
-        return Reply.drop(_fault(stream), at=end.at if end else 0)
-    if response.encoded is None and any(isinstance(record, Bytes) and record.encoded for record in stream.records):
+    script = script_of(stream)
+    if script.ending.how == "undecodable":
         raise ValueError(f"stream {stream.id} of {stream.path}: its body could not be decoded; it has no script")
-    steps = tuple(Step(at=chunk.at, data=chunk.data) for chunk in stream.chunks() if chunk.data)
-    ending = _ending(stream, unknown_end)
+    return reply_from(script, unknown_end=unknown_end)
+
+
+def reply_from(script: Script, *, unknown_end: Ending = "cut") -> Reply:
+    """The script as a reply of the upstream. A server cannot refuse one connection: `refused` is a reset here."""
+    ending: Ending = "cut"
+    match script.ending.how:
+        case "read" | "cut" | "reset" | "hang" as known:
+            ending = known
+        case "refused":
+            ending = "reset"
+        case "unknown" | "undecodable":
+            ending = unknown_end if script.headers_at is not None else "cut"
+    if script.headers_at is None:
+        return Reply(headers=(), headers_at=None, end=ending, end_at=script.end_at)
     return Reply(
-        status=response.status,
-        headers=_headers(stream, sum(len(step.data) for step in steps), ending),
-        steps=steps,
-        headers_at=response.at,
+        status=script.status,
+        headers=_headers(script, ending),
+        steps=tuple(Step(at=piece.at, data=piece.data) for piece in script.pieces),
+        headers_at=script.headers_at,
         end=ending,
-        end_at=end.at if end else None,
+        end_at=script.end_at or None,
     )
 
 
@@ -61,50 +71,57 @@ def answer_from(path: str | os.PathLike[str], *, repeat: bool = True) -> Callabl
     turn; else once. What cannot be read in the recordings is left out with a warning. The answer raises
     NoMatch for a request that was not recorded. Raises RecordingError when the recordings cannot be read.
     """
+    take = taker(path, repeat=repeat)
+    return lambda received: reply_of(take(request_of(received)))
+
+
+class FaultyAnswers:
+    """Answers under faults, at once where no fault delays them: `Upstream(answers, on_end=answers.over)`.
+
+    `take` gives the stream that answers a request: see `taker`. Raises FaultError for a text that is no fault.
+    """
+
+    def __init__(self, take: Callable[[httpx2.Request], Stream], faults: Faults | None) -> None:
+        self._take = take
+        self._injector = Injector(faults, instant=False)
+        self._open: dict[int, Served] = {}
+
+    @property
+    def served(self) -> list[Served]:
+        """Every attempt so far, in the order in which they came."""
+        return self._injector.served
+
+    def __call__(self, received: Received) -> Reply:
+        request = request_of(received)
+        served = self._injector.serve(asked(request).fingerprint, lambda: self._take(request), at_once)
+        self._open[id(received)] = served  # the upstream keeps it, so the id is its own
+        return reply_from(served.script)
+
+    def over(self, received: Received, by_client: bool) -> None:
+        """The reply to a request is over."""
+        if served := self._open.pop(id(received), None):
+            served.gone(by_client=by_client)
+
+
+def taker(path: str | os.PathLike[str], *, repeat: bool = True) -> Callable[[httpx2.Request], Stream]:
+    """Gives the recorded stream that answers a request, as `answer_from` does."""
     shelf = Shelf(read_streams(find_segments(os.fspath(path)), report=_warn), os.fspath(path), repeat=repeat)
+    return lambda request: shelf.take(asked(request))
 
-    def answer(received: Received) -> Reply:
-        request = httpx2.Request(
-            received.method,
-            f"http://upstream{received.target}",
-            headers=received.headers,
-            content=received.body,
-        )
-        return reply_of(shelf.take(asked(request)))
 
-    return answer
+def request_of(received: Received) -> httpx2.Request:
+    url = f"http://upstream{received.target}"
+    return httpx2.Request(received.method, url, headers=received.headers, content=received.body)
 
 
 def _warn(problem: Problem) -> None:
     warnings.warn(str(problem), stacklevel=2)
 
 
-def _ending(stream: Stream, unknown_end: Ending) -> Ending:
-    end, response = stream.end, stream.response
-    if end is None:
-        return unknown_end
-    if end.end == "failed":
-        return _fault(stream)
-    refused = response is not None and response.status >= 400
-    said_all = end.complete or any(event.event == "error" for event in stream.events)
-    return "read" if end.end == "read" or refused or said_all else unknown_end
-
-
-def _fault(stream: Stream) -> Fault:
-    """The fault that makes httpx2 raise what was recorded."""
-    end = stream.end
-    name = end.error.type.rpartition(".")[2] if end is not None and end.error is not None else ""
-    if name.endswith("Timeout"):
-        return "hang"
-    return "cut" if name == "RemoteProtocolError" or not name else "reset"
-
-
-def _headers(stream: Stream, length: int, ending: Ending) -> dict[str, str]:
+def _headers(script: Script, ending: Ending) -> dict[str, str]:
     """As recorded, but for those that say how the body travels: it may travel otherwise now."""
-    assert stream.response is not None
-    headers = {name: value for name, value in stream.response.headers.items() if name not in _HOP_BY_HOP}
-    if stream.response.encoded is None and headers.pop("content-encoding", None):
-        headers.pop("content-length", None)
+    headers = {name: value for name, value in script.headers.items() if name not in _HOP_BY_HOP}
+    length = sum(len(piece.data) for piece in script.pieces)
     declared = headers.get("content-length", "")
     fits = declared.isdecimal() and (int(declared) == length or (ending != "read" and int(declared) > length))
     if declared and not fits:

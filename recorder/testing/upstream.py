@@ -18,7 +18,8 @@ class Upstream:
 
     `answer` is a function from request to reply, called on the upstream's thread (so it must not block), or
     an iterable of replies, served in the order in which the requests come. A request past the last reply
-    gets status 500 and an error that says so. `speed` divides every time of every reply.
+    gets status 500 and an error that says so. `speed` divides every time of every reply. `on_end` is called on the
+    upstream's thread when a reply is over, with its request and whether it was the client that went away.
 
     It listens when the constructor returns; leaving the `with` block, or `close()`, ends it. Raises
     ValueError when `speed` is not above 0.
@@ -31,10 +32,16 @@ class Upstream:
     closed_by_client: list[Received]
     """The requests whose client went away before the reply was at its end. `settle()` before you read it."""
 
-    def __init__(self, answer: Callable[[Received], Reply] | Iterable[Reply], *, speed: float = 1.0) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Received], Reply] | Iterable[Reply],
+        *,
+        speed: float = 1.0,
+        on_end: Callable[[Received, bool], None] | None = None,
+    ) -> None:
         if not speed > 0:
             raise ValueError(f"speed must be above 0, not {speed!r}")
-        self._ledger = Ledger(answer if callable(answer) else _in_order(answer), speed)
+        self._ledger = Ledger(answer if callable(answer) else _in_order(answer), speed, on_end)
         self.received = self._ledger.received
         self.closed_by_client = self._ledger.closed_by_client
         self._socket = socket.create_server(("127.0.0.1", 0))
