@@ -16,7 +16,7 @@ from recorder.testing import Reply, Step, Upstream, chunkings
 from tests.corpus import marker, streams
 
 FIXTURES = sorted((Path(__file__).parents[2] / "fixtures").glob("*.jsonl"))
-TIMES = ("stream", "at", "wait", "wall", "mono", "call", "split", "tags")
+TIMES = ("stream", "at", "wait", "wall", "mono", "call", "split", "tags", "phases", "reused")
 
 
 def timeless(record: StreamRecord) -> dict[str, Any]:
