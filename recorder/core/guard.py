@@ -21,7 +21,7 @@ import msgspec
 from .aws import with_payload
 from .payload import Payload, as_object, lenient, read
 from .redact import HALF_ESCAPE, SHORTEST, Secrets, replaced, unescaped
-from .sse import Block, SSEParser, usual_frame
+from .sse import Block, respelt, usual_frame
 
 API_KEY = "api_key"
 """The name of the rule, in `redacted`."""
@@ -59,7 +59,7 @@ class Guard:
         kept = block
         sent = block.payload or b"" if block.framed else block.wire
         if self._secrets.found_in(sent) and (clean := self._secrets.remove(sent)) != sent:
-            kept = with_payload(block.wire, clean) if block.framed else _parsed(clean)
+            kept = with_payload(block.wire, clean) if block.framed else respelt(block, clean)
             said = read(kept.event, kept.payload or b"")
         value = said.value or as_object(lenient(kept.payload or b""))
         if value is not None and self._join(value):
@@ -136,10 +136,4 @@ def _rewritten(block: Block, value: dict[str, Any]) -> Block:
     if block.framed:
         return with_payload(block.wire, payload)
     before, after = block.frame or usual_frame(block.event)
-    return _parsed(before + payload + after)
-
-
-def _parsed(wire: bytes) -> Block:
-    """The one block of `wire`, from which secrets were taken: none of them holds a line end."""
-    parser = SSEParser()
-    return [*parser.feed(wire), *parser.flush()][0]
+    return respelt(block, before + payload + after)

@@ -141,6 +141,13 @@ class SSEParser:
         return _parse(wire, len(BOM) if fresh and wire.startswith(BOM) else 0)
 
 
+def respelt(block: Block, wire: bytes) -> Block:
+    """The block that `wire` is in the place of `block`: a BOM counts only where the body begins."""
+    plain = _parse(block.wire)
+    begins_inside = (plain.event, plain.payload) == (block.event, block.payload)
+    return _parse(wire, 0 if begins_inside else len(BOM))
+
+
 def _parse(wire: bytes, start: int = 0) -> Block:
     """The fields of one block, line by line, from `start` on."""
     event, id_, retry = "", None, None

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recorder.core.attempt import Attempt
@@ -80,6 +80,8 @@ def reasons(check: FileCheck) -> list[str]:
     cuts=st.lists(st.integers(0, 400), max_size=6),
     gap_after=st.none() | st.integers(0, 5),
 )
+@example(b"\r\xef\xbb\xbf\rdata: sk-ant-api03-abcdefgh\n\n", [], None)
+@example(b"\xef\xbb\xbfevent: a\ndata: sk-ant-api03-abcdefgh\n\n", [], None)
 @settings(max_examples=200, deadline=None)
 def test_what_is_recorded_of_any_body_passes(
     tmp_path_factory: pytest.TempPathFactory, body: bytes, cuts: list[int], gap_after: int | None
