@@ -16,19 +16,18 @@ Rules that hold in every state:
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import deque
-from collections.abc import Callable, Iterable
-from hashlib import sha256
+from collections.abc import Iterable
 
 from msgspec import Raw
 from msgspec.structs import replace
 
+from .content import clean_part, content, spelling, unsaid
 from .decode import Decoder, Identity, Undecodable, decoder_for
 from .framing import Parser, parser_for
 from .guard import API_KEY, Guard
-from .payload import USUAL_TYPES, Payload, is_strict, match_usual_delta, read, usual_text
-from .plain import PIECE, Piece, PlainBody
+from .payload import USUAL_TYPES, Payload, match_usual_delta, read, usual_text
+from .plain import Piece, PlainBody
 from .records import (
     NO_DATA,
     Bytes,
@@ -98,8 +97,8 @@ class Attempt:
         pairs = list(headers)
         clean = self._secrets.remove_from_text
         kept, redacted = self._redacted(body)
-        data, text, base64 = _content(kept)
-        size, digest = _unsaid(pairs, kept, base64)
+        data, text, base64 = content(kept)
+        size, digest = unsaid(pairs, kept, base64)
         self._url = url
         return Request(
             stream=self.stream,
@@ -117,7 +116,7 @@ class Attempt:
             base64=None if digest else base64,
             size=size,
             sha256=digest,
-            parts=tuple(_clean_part(part, clean) for part in parts) or None,
+            parts=tuple(clean_part(part, clean) for part in parts) or None,
             tags={clean(name): clean(value) for name, value in tags.items()} if tags else None,
             redacted=redacted,
         )
@@ -337,7 +336,7 @@ class Attempt:
         if said.strict and block.usual and redacted is None and block.id is None and block.retry is None:
             return event
         text = None if said.strict else payload.decode("utf-8", "replace")
-        frame, raw, base64 = _spelling(block, text)
+        frame, raw, base64 = spelling(block, text)
         odd = {"text": text, "frame": frame, "raw": raw, "base64": base64, "id": block.id, "retry": block.retry}
         return replace(event, redacted=redacted, **odd)
 
@@ -351,23 +350,15 @@ class Attempt:
     def _piece(self, piece: Piece, *, last: bool = False) -> Bytes:
         if piece.sha256 is None:
             return self._bytes(piece.wire, last=last)
-        at, wait, chunk, split = self._arrival(len(piece.wire))
-        return Bytes(
-            stream=self.stream,
-            seq=self._next(),
-            at=at,
-            wait=wait,
-            chunk=chunk,
-            size=len(piece.wire),
-            sha256=piece.sha256,
-            split=split,
-        )
+        size = len(piece.wire)
+        return replace(self._bytes(b"", size=size), size=size, sha256=piece.sha256)
 
-    def _bytes(self, wire: bytes, *, last: bool = False) -> Bytes:
-        """`last`: what is left at the end of the body, which may be the beginning of more."""
-        at, wait, chunk, split = self._arrival(len(wire))
+    def _bytes(self, wire: bytes, *, last: bool = False, size: int | None = None) -> Bytes:
+        """`last`: what is left at the end of the body, which may be the beginning of more. `size`: of what is not
+        recorded of it."""
+        at, wait, chunk, split = self._arrival(len(wire) if size is None else size)
         kept, _ = self._redacted(self._guard.unfinished(wire) if last else wire)
-        data, text, base64 = _content(kept)
+        data, text, base64 = content(kept)
         return Bytes(
             stream=self.stream,
             seq=self._next(),
@@ -408,43 +399,3 @@ class Attempt:
         self._encoding = self._encoding_named
         self._decoder = Identity()
         self._parser = None
-
-
-def _unsaid(headers: Iterable[tuple[str, str]], body: bytes, base64: str | None) -> tuple[int | None, str | None]:
-    """(size, SHA-256) of a request's body that is not recorded."""
-    if base64 is not None and len(body) > PIECE:
-        return len(body), sha256(body).hexdigest()
-    length = next((value for name, value in headers if name.lower() == "content-length"), "0")
-    return (int(length) or None if not body and length.isdecimal() and len(length) < 19 else None), None
-
-
-def _clean_part(part: Part, clean: Callable[[str], str]) -> Part:
-    given = {"filename": part.filename, "type": part.type}
-    return replace(part, name=clean(part.name), **{key: value and clean(value) for key, value in given.items()})
-
-
-def _content(data: bytes) -> tuple[Raw, str | None, str | None]:
-    """(data, text, base64): the first that can hold these bytes; none of them for no bytes."""
-    if not data:
-        return NO_DATA, None, None
-    if is_strict(data):
-        return Raw(data), None, None
-    try:
-        return NO_DATA, data.decode("utf-8"), None
-    except UnicodeDecodeError:
-        return NO_DATA, None, b64encode(data).decode("ascii")
-
-
-def _spelling(block: Block, text: str | None) -> tuple[tuple[str, str] | None, str | None, str | None]:
-    """(frame, raw, base64): the shortest of them that gives the wire bytes back, none for the usual spelling."""
-    if block.framed:
-        return None, None, b64encode(block.wire).decode("ascii")
-    try:
-        if text is None or text.encode() == block.payload:
-            if block.usual:
-                return None, None, None
-            if block.frame is not None:
-                return (block.frame[0].decode("utf-8"), block.frame[1].decode("utf-8")), None, None
-        return None, block.wire.decode("utf-8"), None
-    except UnicodeDecodeError:
-        return None, None, b64encode(block.wire).decode("ascii")

@@ -1,4 +1,4 @@
-"""What the tap tells the writer, item by item, and what the writer did with it."""
+"""What the tap tells the writer, item by item, the records that come of it, and what the writer did."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from recorder.core.records import ErrorInfo, How, Part, Phases
+from recorder.core.attempt import Attempt
+from recorder.core.records import ErrorInfo, How, Part, Phases, StreamRecord
 
 
 class SentPart(Struct, frozen=True):
@@ -40,6 +41,19 @@ class Sent(Struct, frozen=True):
         """Bytes of its bodies."""
         return len(self.body) + sum(len(part.content or b"") for part in self.parts)
 
+    def records(self, attempt: Attempt, *_: int) -> list[StreamRecord]:
+        request = attempt.request(
+            wall=self.wall,
+            mono=self.mono,
+            method=self.method,
+            url=self.url,
+            headers=self.headers,
+            body=self.body,
+            tags=self.tags,
+            parts=tuple(part.record() for part in self.parts),
+        )
+        return [request]
+
 
 class Received(Struct, frozen=True):
     """The response of an attempt. `decoded`: its chunks come without content-encoding."""
@@ -52,6 +66,20 @@ class Received(Struct, frozen=True):
     phases: Phases | None = None
     reused: bool | None = None
     arrival: str | None = None
+
+    def records(self, attempt: Attempt, at: int, _: int) -> list[StreamRecord]:
+        response = attempt.response(
+            at=at,
+            status=self.status,
+            headers=self.headers,
+            url=self.url,
+            http=self.http,
+            decoded=self.decoded,
+            phases=self.phases,
+            reused=self.reused,
+            arrival=self.arrival,
+        )
+        return [response]
 
 
 class Ended(Struct, frozen=True):
@@ -66,12 +94,28 @@ class Ended(Struct, frozen=True):
     url: str | None = None
     """Of the request that failed."""
 
+    def records(self, attempt: Attempt, at: int, wait: int) -> list[StreamRecord]:
+        return attempt.end(
+            at,
+            wait,
+            self.how,
+            self.error,
+            url=self.url,
+            phases=self.phases,
+            reused=self.reused,
+            waited=self.waited,
+            held=self.held,
+        )
+
 
 class Dropped(Struct, frozen=True):
     """Chunks that found the queue full."""
 
     chunks: int
     bytes: int
+
+    def records(self, attempt: Attempt, at: int, _: int) -> list[StreamRecord]:
+        return attempt.gap(at, self.chunks, self.bytes, "queue full")
 
 
 Note = Sent | Received | Ended | Dropped

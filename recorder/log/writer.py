@@ -33,7 +33,7 @@ from recorder.core.lines import encode_lines
 from recorder.core.records import Event, Header, StreamRecord
 
 from .files import SUFFIX, RecordingError
-from .items import Dropped, Ended, Note, Received, Sent, Stats
+from .items import Dropped, Ended, Note, Sent, Stats
 from .queue import Queue
 from .sampling import Sampling
 from .sink import Durability, Limits, Sink, check_path
@@ -282,51 +282,14 @@ class Writer:
         return records if self._sampling is None else self._sampling.take(attempt, records)
 
     def _records(self, attempt: Attempt, at: int, wait: int, item: Note) -> list[StreamRecord]:
-        match item:
-            case Sent():
-                self._open_attempts += 1
-                self.stats.streams += 1
-                return [
-                    attempt.request(
-                        wall=item.wall,
-                        mono=item.mono,
-                        method=item.method,
-                        url=item.url,
-                        headers=item.headers,
-                        body=item.body,
-                        tags=item.tags,
-                        parts=tuple(part.record() for part in item.parts),
-                    )
-                ]
-            case Received():
-                response = attempt.response(
-                    at=at,
-                    status=item.status,
-                    headers=item.headers,
-                    url=item.url,
-                    http=item.http,
-                    decoded=item.decoded,
-                    phases=item.phases,
-                    reused=item.reused,
-                    arrival=item.arrival,
-                )
-                return [response]
-            case Dropped():
-                self._tell_dropped()
-                return attempt.gap(at, item.chunks, item.bytes, "queue full")
-            case Ended():
-                self._open_attempts -= 1
-                return attempt.end(
-                    at,
-                    wait,
-                    item.how,
-                    item.error,
-                    url=item.url,
-                    phases=item.phases,
-                    reused=item.reused,
-                    waited=item.waited,
-                    held=item.held,
-                )
+        if isinstance(item, Sent):
+            self._open_attempts += 1
+            self.stats.streams += 1
+        elif isinstance(item, Ended):
+            self._open_attempts -= 1
+        elif isinstance(item, Dropped):
+            self._tell_dropped()
+        return item.records(attempt, at, wait)
 
     def _write(self) -> None:
         """Offer the lines to the disk. What it does not take stays with the sink."""

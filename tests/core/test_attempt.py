@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.core import wire
-from recorder.core.attempt import PIECE, Attempt
+from recorder.core.attempt import Attempt
 from recorder.core.lines import decode_line, encode_line
+from recorder.core.plain import PIECE
 from recorder.core.records import Bytes, End, ErrorInfo, Event, Gap, Record
 from recorder.core.redact import Secrets
 from recorder.core.zstd import ZstdCompressor

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from recorder.analytics.database import connect
 from recorder.core import wire
-from recorder.core.attempt import PIECE, Attempt
+from recorder.core.attempt import Attempt
 from recorder.core.capture import Capture
 from recorder.core.lines import encode_line
+from recorder.core.plain import PIECE
 from recorder.core.records import Bytes, End, ErrorInfo, Event, Header, Request, StreamRecord, Unknown
 from recorder.core.redact import Secrets
 from recorder.core.rules import Given, RuleError

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.core import wire
-from recorder.core.attempt import PIECE, Attempt
+from recorder.core.attempt import Attempt
 from recorder.core.fingerprint import path_of
+from recorder.core.plain import PIECE
 from recorder.core.records import Bytes, Event, StreamRecord
 from recorder.core.redact import SHORTEST, Secrets, credentials, environment_secrets, unescaped
 from recorder.core.urls import login_of, safe_url, safe_urls_in

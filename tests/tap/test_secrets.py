@@ -20,7 +20,7 @@ import httpx2
 import pytest
 
 import recorder
-from recorder.core.attempt import PIECE
+from recorder.core.plain import PIECE
 from recorder.core.redact import unescaped
 from recorder.testing import Received, Reply, Step, Upstream, encode_event
 
