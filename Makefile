@@ -31,7 +31,7 @@ endef
 
 help:
 	@echo "make demo    see it work: record, analyse and replay, offline"
-	@echo "make test    run the tests             (PYTEST_ARGS='-k tap -n 0' to choose some)"
+	@echo "make test    run the tests             (PYTEST_ARGS='-k tap -n 0' to choose some, '-m \"\"' for the slow ones, too)"
 	@echo "make lint    ruff: rules and format"
 	@echo "make types   pyright, strict"
 	@echo "make clean   remove what these made"
@@ -47,7 +47,7 @@ endif
 
 # Two workers, as many as the smallest machine has cores: some tests measure times, and a crowd spoils them.
 test: $(VENV)/test
-	@$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
 
 lint: $(VENV)/test
 	@$(VENV)/bin/ruff check .

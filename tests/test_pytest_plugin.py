@@ -13,6 +13,7 @@ import anthropic
 import pytest
 
 import recorder
+from recorder.modes import Use
 from recorder.testing import Reply, Upstream, message_events
 
 HEAD = """
@@ -201,7 +202,7 @@ def test_second():
     ask(os.environ.get("SECOND", "first"))
 """
     )
-    with hello(3) as upstream, recorder.use(tmp_path / "two.jsonl", "record"):
+    with hello(3) as upstream, Use(tmp_path / "two.jsonl", "record"):
         client = anthropic.Anthropic(api_key="live", base_url=upstream.url)
         for text in ("first", "second", "third"):
             messages: list[anthropic.types.MessageParam] = [{"role": "user", "content": text}]

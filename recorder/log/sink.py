@@ -103,10 +103,15 @@ class Sink:
             self._taken += taken
             self._stats.written_bytes += taken
             self._unsynced = self._durability == "fsync"
-        if self._unsynced:
-            self._segment.sync()
-            self._unsynced = False
         self._lines, self._taken = b"", 0
+        if self._unsynced:
+            self._unsynced = False
+            try:
+                self._segment.sync()
+            except OSError:
+                # The system may have dropped what it could not write, and the next sync would not say so.
+                self.abandon()
+                raise
         if self._is_full():
             self._seal()
 

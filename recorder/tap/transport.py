@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from hashlib import blake2b
 
@@ -32,11 +33,12 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
     ) -> None:
         self._tap = tap
         self._transport = transport
+        self._making = threading.Lock()
         self._calls: OrderedDict[tuple[bytes, int], str] = OrderedDict()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._transport is None:
-            self._transport = httpx2.HTTPTransport()
+            self._make(httpx2.HTTPTransport)
         if not isinstance(self._transport, httpx2.BaseTransport):
             raise TypeError(f"{self._transport!r} is async: give a sync client a sync transport")
         watch = self._begin(request)
@@ -55,7 +57,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._transport is None:
-            self._transport = httpx2.AsyncHTTPTransport()
+            self._make(httpx2.AsyncHTTPTransport)
         if not isinstance(self._transport, httpx2.AsyncBaseTransport):
             raise TypeError(f"{self._transport!r} is sync: give an async client an async transport")
         watch = self._begin(request)
@@ -71,6 +73,12 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             self._tap.learn(credentials.of_headers(response.headers.multi_items()))
             watch_response(response, request, watch, self._tap.body_of(response, AsyncBody))
         return response
+
+    def _make(self, kind: type[httpx2.HTTPTransport | httpx2.AsyncHTTPTransport]) -> None:
+        """httpx2's own transport, once: of two, one would never be closed."""
+        with self._making:
+            if self._transport is None:
+                self._transport = kind()
 
     def close(self) -> None:
         if isinstance(self._transport, httpx2.BaseTransport):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import anthropic  # noqa: F401 - all of it, before the rights are given up by which it can be read
 import httpx2
 import pytest
 
@@ -131,6 +135,7 @@ def test_closing_while_the_disk_blocks_waits_a_bounded_time_and_says_what_is_los
 def test_a_process_ends_though_its_disk_blocks(tmp_path: Path) -> None:
     program = """
 import sys, time
+from contextlib import suppress
 from pathlib import Path
 import recorder
 from tests.tap.test_disks import PARTS, read
@@ -147,6 +152,30 @@ print(time.time(), flush=True)
     assert ended - float(done.stdout) < 10
     assert done.stderr.count("\n") == 1
     assert "closed while the disk takes nothing" in done.stderr
+
+
+def test_a_sync_that_fails_is_not_trusted_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be synced (a pipe, EINVAL) is let go, and begun again with a header."""
+    path = tmp_path / "pipe.jsonl"
+    os.mkfifo(path)
+    came = bytearray()
+    fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        with recorder.Tap(path, durability="fsync") as tap:
+            for _ in range(3):
+                read(tap, PARTS[:5])
+                _wait_for(lambda: not tap._writer.queue.items and not tap._writer._busy)
+                with suppress(BlockingIOError):
+                    came += os.read(fd, 1 << 20)
+    finally:
+        os.close(fd)
+
+    kinds = [json.loads(line)["kind"] for line in came.splitlines()]
+    assert kinds.count("header") >= 3
+    assert kinds.count("event") == 15
+    assert kinds.count("end") == 3
+    assert tap.stats().errors >= 3
+    assert "cannot write" in caplog.text
 
 
 def test_a_vanished_mount_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
