@@ -55,6 +55,20 @@ _EXPECTED = (OSError, RecordingError)
 """Failures that are not ours: one line says it all, a traceback would not help."""
 
 
+def check_interpreter() -> None:
+    """Raises RuntimeError where no thread like the writer's is allowed: in an isolated subinterpreter."""
+    try:
+        probe = threading.Thread(target=int, daemon=True)
+        probe.start()
+    except RuntimeError as error:
+        if "interpreter" in str(error):
+            raise RuntimeError(
+                f"recorder.Tap cannot record in this subinterpreter ({error}); make it in the main interpreter"
+            ) from None
+        return  # no more threads, for now: the writer tries again
+    probe.join()
+
+
 class Mutable(Protocol):
     """Who hands in the chunks of an attempt."""
 

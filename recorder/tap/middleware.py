@@ -36,7 +36,7 @@ from recorder.core.rules import Given
 from recorder.log.items import Sent, SentPart, Stats
 from recorder.log.sampling import HELD_BYTES, Keep, Sampling
 from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
-from recorder.log.writer import QUEUE_BYTES, Writer
+from recorder.log.writer import QUEUE_BYTES, Writer, check_interpreter
 from recorder.version import __version__
 
 from . import credentials
@@ -102,9 +102,9 @@ class Tap(Middleware):
     however slow it is. With `pull` nothing is read before the application asks, and what was there before is
     recorded as such. `clock` and `wall_clock` give ns, `new_id` stream ids.
 
-    Raises ValueError for an unknown option, and RecordingError when `path` is a file with something else in
-    it, or compressed. Nothing else raises: when records cannot be written the application goes on, one error
-    is logged (logger `recorder`), and `stats()` tells.
+    Raises ValueError for an unknown option, RecordingError when `path` is a file with something else in it, or
+    compressed, and RuntimeError in an isolated subinterpreter. Nothing else raises: when records cannot be
+    written the application goes on, one error is logged (logger `recorder`), and `stats()` tells.
     """
 
     def __init__(
@@ -127,6 +127,7 @@ class Tap(Middleware):
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
+        check_interpreter()
         self._tags = {str(name): str(value) for name, value in (tags or {}).items()}
         self._source = source
         if arrival not in ("pull", "eager"):
