@@ -81,7 +81,7 @@ def _through_sdk(tap: recorder.Tap | None, parts: list[bytes], times: int, every
         if n % every == 0:
             if tap:
                 tap.flush(60)
-            watched.look(warm=n >= every)
+            watched.look(warm=n >= 4 * every)
     return watched
 
 
@@ -116,7 +116,7 @@ def run(case: str, options: argparse.Namespace) -> dict[str, Any]:
                 case "events":
                     watched = _through_sdk(tap, chunks(20_000), options.events // 20_000, 1)
                 case "streams":
-                    watched = _through_sdk(tap, chunks(10), options.streams, 500)
+                    watched = _through_sdk(tap, chunks(10), options.streams, 100)
                 case "body":
                     watched = _through_body(tap, _repeated(LARGE, large))
                 case "line":
