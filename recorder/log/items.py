@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 
 from msgspec import Struct
@@ -56,7 +57,8 @@ class Sent(Struct, frozen=True):
 
 
 class Received(Struct, frozen=True):
-    """The response of an attempt. `decoded`: its chunks come without content-encoding."""
+    """The response of an attempt. `decoded`: its chunks come without content-encoding. `before`: to be done first,
+    and not on the application's time."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -66,8 +68,11 @@ class Received(Struct, frozen=True):
     phases: Phases | None = None
     reused: bool | None = None
     arrival: str | None = None
+    before: Callable[[], None] | None = None
 
     def records(self, attempt: Attempt, at: int, _: int) -> list[StreamRecord]:
+        if self.before is not None:
+            self.before()
         response = attempt.response(
             at=at,
             status=self.status,

@@ -217,6 +217,7 @@ class Writer:
                 self._thread = thread
 
     def _run(self) -> None:
+        self._stand_back()
         pause = POLL_S
         while True:
             closing = self._closing
@@ -240,10 +241,16 @@ class Writer:
                 if not self.queue.items and not self._closing:
                     self._wake.wait()
                 self._idle = False
+                self._stand_back()
         try:
             self._sink.close()
         except Exception as error:
             self._failed("cannot end the file as it should: it has no footer", error)
+
+    def _stand_back(self) -> None:
+        """What woke the thread is a request that the application is about to send: its turn first."""
+        if not self._closing:
+            time.sleep(POLL_S)
 
     def _drain(self) -> bool:
         """Turn what is queued into lines, and write them; False when there was nothing."""

@@ -69,6 +69,7 @@ class Watch:
         url: str | None,
         arrival: str | None,
         decoded: bool,
+        before: Callable[[], None] | None,
     ) -> int:
         """Note the response; returns when its headers had come, on the clock, or now if that is not known."""
         self._answered = True
@@ -86,6 +87,7 @@ class Watch:
             phases=phases,
             reused=reused,
             arrival=arrival,
+            before=before,
         )
         self._writer.put(self._attempt, at, 0, received)
         return self._sent + at
@@ -262,13 +264,17 @@ def watch_response(
     body: type[SyncBody | AsyncBody],
     *,
     url: str | None = None,
+    before: Callable[[], None] | None = None,
 ) -> None:
     """Note the response, and have its body watched while it is read; a body that was read already, whole.
 
-    `body` is the kind of the client: a body of httpx2 can be of both. `url` if the request did not know it.
+    `body` is the kind of the client: a body of httpx2 can be of both. `url` if the request did not know it;
+    `before`: what the writer does before it writes anything of the response.
     """
     read = response.is_stream_consumed or response.is_closed
-    headers_at = watch.response(response, request, url=url, arrival=None if read else body.arrival, decoded=read)
+    headers_at = watch.response(
+        response, request, url=url, arrival=None if read else body.arrival, decoded=read, before=before
+    )
     if not read:
         response.stream = body(response, watch)
         return

@@ -317,9 +317,12 @@ class Tap(Middleware):
             watch.closed()  # another middleware answered with a value of its own
             return
         with self.guarded(watch):
-            self.learn(credentials.of_response(http))
             body = self.body_of(http, body)
-            watch_response(http, http.request, watch, body, url=str(http.request.url))
+            url = str(http.request.url)
+            watch_response(http, http.request, watch, body, url=url, before=lambda: self._learn_response(http))
+
+    def _learn_response(self, response: httpx2.Response) -> None:
+        self.learn(credentials.of_response(response))
 
     def _keep_failed(self, error: Exception) -> None:
         self._tell(f"keep raised {type(error).__name__}", "its streams are written")

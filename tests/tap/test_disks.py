@@ -121,6 +121,7 @@ def test_closing_while_the_disk_blocks_waits_a_bounded_time_and_says_what_is_los
     with disks.blocked(tmp_path) as (path, _, kept):
         tap = recorder.Tap(path)
         read(tap, PARTS)
+        _wait_for(lambda: tap._writer._sink.left > 0)
         start = time.monotonic()
         tap.close()
         assert time.monotonic() - start < 2

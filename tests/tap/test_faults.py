@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 import recorder
-from recorder.core.records import Gap
+from recorder.core.records import Bytes, Gap
 from recorder.log.streams import Stream
 from recorder.tap.body import SyncBody, Watch
 from recorder.testing import ManualClock, Reply, Upstream, message_events
@@ -73,7 +73,9 @@ def test_the_queue_is_bounded_while_the_disk_takes_nothing_and_a_gap_says_what_i
     gaps = [record for record in stream.records if isinstance(record, Gap)]
     assert sum(gap.chunks for gap in gaps) == dropped
     assert len(gaps) < 10
-    assert len(stream.events) + dropped == 20_000
+    rest = [record for record in stream.records if isinstance(record, Bytes)]  # what follows a gap may be half of one
+    assert len(rest) <= len(gaps)
+    assert len(stream.events) + len(rest) + dropped == 20_000
 
 
 def test_a_closed_tap_keeps_nothing_of_streams_that_go_on(tmp_path: Path) -> None:
