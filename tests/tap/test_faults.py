@@ -73,7 +73,9 @@ def test_the_queue_is_bounded_while_the_disk_takes_nothing_and_a_gap_says_what_i
     gaps = [record for record in stream.records if isinstance(record, Gap)]
     assert sum(gap.chunks for gap in gaps) == dropped
     assert len(gaps) < 10
-    rest = [record for record in stream.records if isinstance(record, Bytes)]  # what follows a gap may be half of one
+    rest = [
+        record for record in stream.records if isinstance(record, Bytes)
+    ]  # what follows a gap may be half of one
     assert len(rest) <= len(gaps)
     assert len(stream.events) + len(rest) + dropped == 20_000
 
