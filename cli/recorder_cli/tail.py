@@ -80,7 +80,7 @@ def pause() -> None:
 
 def tell_waiting(live: Live, paths: tuple[Path, ...]) -> None:
     """Say so when there is nothing yet."""
-    if not live.files:
+    if not live.has_seen_any:
         note(f"{', '.join(map(str, paths))}: no recording there yet; waiting for one")
 
 

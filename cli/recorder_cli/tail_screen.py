@@ -68,7 +68,7 @@ def _region(live: Live, paths: tuple[Path, ...], ended: Counter[str], console: C
 
 def _counts(live: Live, paths: tuple[Path, ...], ended: Counter[str]) -> str:
     where = ", ".join(map(str, paths))
-    if not live.files:
+    if not live.has_seen_any:
         return f"{where}: no recording there yet; waiting for one"
     outcomes = ", ".join(f"{number:,} {outcome}" for outcome, number in ended.most_common())
     return f"{len(live.open)} open, {sum(ended.values()):,} ended{': ' * bool(outcomes)}{outcomes} · {where}"

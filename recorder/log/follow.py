@@ -80,6 +80,11 @@ class Follower:
         """How many files are followed now."""
         return len(self._files)
 
+    @property
+    def has_seen_any(self) -> bool:
+        """There was a recording, followed or compressed already."""
+        return bool(self._names)
+
     def poll(self) -> Iterator[Followed]:
         """The records that are new since the call before, older files first; each is given once, so take all."""
         compressed = self._look() if self._is_time_to_look() else []

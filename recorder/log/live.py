@@ -72,9 +72,9 @@ class Live:
         self._ended: dict[str, None] = {}
 
     @property
-    def files(self) -> int:
-        """How many files are followed now."""
-        return self._follower.files
+    def has_seen_any(self) -> bool:
+        """There was a recording, followed or compressed already."""
+        return self._follower.has_seen_any
 
     def begin(self) -> None:
         """Note what is there, so that all that comes is told. Without it the first `poll` does so."""

@@ -352,3 +352,11 @@ def test_it_imports_no_more_than_it_uses(run, tmp_path: Path) -> None:
     )
     assert "recorder.log.live" in done.stderr
     assert set(done.stderr.split()) & {"anthropic", "httpx2", "rich", "duckdb", "asyncio"} == set()
+
+
+def test_a_directory_of_compressed_recordings_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "done.jsonl.zst").write_bytes(b"not looked into: what is in it was over when tail began")
+    live = Live([tmp_path], everything=False, report=print)
+    assert list(live.poll()) == []
+    assert live.has_seen_any
+    live.close()
