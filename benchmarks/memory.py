@@ -110,7 +110,10 @@ def run(case: str, options: argparse.Namespace) -> dict[str, Any]:
     if case == "plain":
         watched, stats = _through_sdk(None, chunks(20_000), options.events // 20_000, 1), None
     else:
-        with tempfile.TemporaryDirectory() as directory, _disk(Path(directory), case) as path:
+        with (
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory,
+            _disk(Path(directory), case) as path,
+        ):
             tap = recorder.Tap(path, queue_bytes=QUEUE)
             match case:
                 case "events":

@@ -51,7 +51,12 @@ def by_the_sdk(body: bytes) -> list[tuple[str | None, str]]:
     pytest.importorskip("botocore", reason="needs botocore")
     from anthropic.lib.bedrock._stream_decoder import AWSEventStreamDecoder
 
-    return [(sse.event, sse.data) for sse in AWSEventStreamDecoder().iter_bytes(iter([body]))]
+    try:
+        return [(sse.event, sse.data) for sse in AWSEventStreamDecoder().iter_bytes(iter([body]))]
+    except ValueError as error:
+        if "Bad response code" in str(error):
+            pytest.skip("this version of the SDK makes no event of an exception of Bedrock's")
+        raise
 
 
 def recorded(chunks: list[bytes], headers: list[tuple[str, str]] = HEADERS, **known: Any) -> list[StreamRecord]:
