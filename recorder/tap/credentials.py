@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import CellType
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -64,28 +63,6 @@ def of_error(error: BaseException) -> list[str]:
     except RuntimeError:  # httpx2's way to say that there is none
         return []
     return of_request(request) if isinstance(request, httpx2.Request) else []
-
-
-def client_behind(call_next: object) -> object:
-    """The client that calls a middleware: the SDK does not say, but the function that sends for it knows.
-
-    None when it is no longer so. `Tap.wrap` needs none of this; `Anthropic(middleware=[tap])` does.
-    """
-    functions, seen = [call_next], 0
-    while functions and seen < _DEEPEST:
-        seen += 1
-        cells = cast("tuple[CellType, ...]", getattr(functions.pop(), "__closure__", None) or ())
-        for cell in cells:
-            content = cell.cell_contents
-            if hasattr(content, "with_middleware"):
-                return cast("object", content)
-            if callable(content):
-                functions.append(content)
-    return None
-
-
-_DEEPEST = 32
-"""Functions looked into: a client has fewer middlewares."""
 
 
 def _headers_of(client: object) -> Iterable[tuple[str, object]]:

@@ -18,7 +18,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
@@ -41,9 +41,10 @@ from recorder.version import __version__
 
 from . import credentials
 from .body import AsyncBody, SyncBody, Watch, watch_response
+from .chain import client_behind
 from .eager import ahead_of
 from .parts import parts_of
-from .phases import install_behind, recording
+from .phases import install, recording
 
 if TYPE_CHECKING:
     from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext, MiddlewareInput
@@ -194,7 +195,6 @@ class Tap(Middleware):
         watch = self._begin(request, call_next)
         if watch is None:
             return call_next(request)
-        install_behind(call_next)
         try:
             with recording(watch.connection):
                 response = call_next(request)
@@ -208,7 +208,6 @@ class Tap(Middleware):
         watch = self._begin(request, call_next)
         if watch is None:
             return await call_next(request)
-        install_behind(call_next)
         try:
             with recording(watch.connection):
                 response = await call_next(request)
@@ -269,9 +268,17 @@ class Tap(Middleware):
             watch.closed()
             self.internal_error(error)
 
+    def _meet_client(self, call_next: object) -> None:
+        """The HTTP client is to tell its phases, and its keys are never to be written. An SDK that is made in
+        another way than those we know costs the phases, which `stats()` counts, and nothing else."""
+        client: object = None
+        with suppress(Exception):
+            client = client_behind(call_next)
+            install(getattr(client, "_client", None))
+        if client is not None:
+            self._learn_client(client)
+
     def _learn_client(self, client: object) -> None:
-        if client is None:
-            return
         if client in self._clients:
             self.learn(credentials.own_keys(client))
             return
@@ -295,7 +302,7 @@ class Tap(Middleware):
                 _last_call.set((options.url, call))
             if not self.wants(call):
                 return None
-            self._learn_client(credentials.client_behind(call_next))
+            self._meet_client(call_next)
             headers = [(name, value) for name, value in request.headers.items() if isinstance(value, str)]
             self.learn(credentials.of_headers(headers))
             return self.begin(

@@ -29,8 +29,6 @@ _PHASES = {
     "send_request_body": "send",
     "receive_response_headers": "headers",
 }
-_MAX_LINKS = 100
-"""Middlewares of one client that are looked behind."""
 
 
 class Connection:
@@ -164,26 +162,6 @@ def install(client: object) -> None:
             hooks["request"] = [*hooks["request"], request_hook]
         if response_hook not in hooks["response"]:
             hooks["response"] = [response_hook, *hooks["response"]]
-
-
-def install_behind(call_next: object) -> None:
-    """`install` on the HTTP client at the end of the SDK's chain of middleware. An SDK that is made in another
-    way than those we know costs the phases, which `stats()` counts, and nothing else."""
-    with suppress(Exception):
-        install(_http_client(call_next))
-
-
-def _http_client(call_next: object) -> object:
-    """The client is in the closures of the chain. None: not found."""
-    for _ in range(_MAX_LINKS):
-        code, cells = getattr(call_next, "__code__", None), getattr(call_next, "__closure__", None)
-        if code is None or cells is None:
-            return None
-        held = {name: cell.cell_contents for name, cell in zip(code.co_freevars, cells, strict=True)}
-        if "call_next" not in held:
-            return getattr(held.get("self"), "_client", None)
-        call_next = held["call_next"]
-    return None
 
 
 def _trace(request: httpx2.Request, connections: tuple[Connection, ...], nothing: Callable[..., Any]) -> None:

@@ -51,8 +51,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             self._tap.failed(watch, error)
             raise
         with self._tap.guarded(watch):
-            self._tap.learn(credentials.of_headers(response.headers.multi_items()))
-            watch_response(response, request, watch, self._tap.body_of(response, SyncBody))
+            self._watch(request, response, watch, SyncBody)
         return response
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -70,8 +69,7 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             self._tap.failed(watch, error)
             raise
         with self._tap.guarded(watch):
-            self._tap.learn(credentials.of_headers(response.headers.multi_items()))
-            watch_response(response, request, watch, self._tap.body_of(response, AsyncBody))
+            self._watch(request, response, watch, AsyncBody)
         return response
 
     def _make(self, kind: type[httpx2.HTTPTransport | httpx2.AsyncHTTPTransport]) -> None:
@@ -114,6 +112,14 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             call=call,
             attempt=attempt,
         )
+
+    def _watch(
+        self, request: httpx2.Request, response: httpx2.Response, watch: Watch, kind: type[SyncBody | AsyncBody]
+    ) -> None:
+        def learn() -> None:
+            self._tap.learn(credentials.of_headers(response.headers.multi_items()))
+
+        watch_response(response, request, watch, self._tap.body_of(response, kind), before=learn)
 
     def _call(self, asked: bytes, attempt: int) -> str:
         """The call id that the attempt before this one had, of an equal request: nothing here names the call."""
