@@ -18,6 +18,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
@@ -29,7 +30,7 @@ from .log.reader import SUFFIX, Problem, RecordingError
 from .log.streams import Stream, read_streams
 from .replayer import stand_in
 from .replayer.drift import drift
-from .replayer.errors import Drift, NoMatch, NothingIntercepted
+from .replayer.errors import Drift, NoMatch
 from .replayer.schedule import ReplayTiming
 from .replayer.session import Replay
 from .tap.middleware import Tap
@@ -55,7 +56,7 @@ def _in_ci() -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
-class Use:
+class Use(stand_in.Answerer):
     """A recording in use: every client of this thread or task goes through it, made before or inside.
 
     `tap` makes the tap that records, from the path it is to write to: `lambda path: recorder.Tap(path, tags=...)`.
@@ -77,13 +78,14 @@ class Use:
         hint: str = "",
         tap: Callable[[Path], Tap] = Tap,
     ) -> None:
+        super().__init__(os.fspath(path))
         self.path = Path(path)
         self.mode: Mode = mode
-        self.clients = 0
-        self._options = {"timing": timing, "speed": speed, "idle_limit": idle_limit, "ignore": ignore}
         self._hint = hint or "Record it: RECORDER_MODE=append adds what is missing, rewrite begins anew."
+        self._make_replay = partial(
+            Replay, path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, hint=self._hint
+        )
         self._make_tap = tap
-        self._requests = 0
         self.replay: Replay | None = None
         """What answers, where something is replayed."""
         self._tap: Tap | None = None
@@ -108,48 +110,29 @@ class Use:
         if self.mode in ("replay", "verify") or (there and self.mode in ("append", "rewrite")):
             if not there:
                 raise RecordingError(self.path, "no such recording", self._hint[0].lower() + self._hint[1:])
-            self.replay = Replay(self.path, hint=self._hint, **self._options)  # pyright: ignore[reportArgumentType]
+            self.replay = self._make_replay()
         if self.mode == "record":
             self._tap = self._make_tap(self.path)
         elif self.mode in ("append", "rewrite", "verify"):
             self._kept_in = Path(tempfile.mkdtemp(prefix="recorder-"))
             self._tap = self._make_tap(self._new)
-        stand_in.enter(self)
-        return self
+        return super().__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        stand_in.leave(self)
-        if self._tap is not None:
-            self._tap.close()
         try:
-            if self._kept_in is not None:
-                self._settle(passed=error is None)
+            super().__exit__(kind, error, trace)
         finally:
-            if self._kept_in is not None:
-                shutil.rmtree(self._kept_in, ignore_errors=True)
-        if error is None and self.clients and not self._requests:
-            raise NothingIntercepted(
-                f"{self.path}: {self.clients} client(s) were made, and no request came through this recording; "
-                "do they use a transport of their own, or another thread?"
-            )
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
+            self._end(passed=error is None)
 
     def answers(self, request: httpx2.Request) -> bool:
         """True for a request to Claude."""
-        return self.replay.answers(request) if self.replay else "anthropic-version" in request.headers
+        return self.replay.answers(request) if self.replay else super().answers(request)
 
     def handle(self, request: httpx2.Request, real: stand_in.RealTransport, /) -> httpx2.Response:
         """Answer from the recording, or send it, as the mode says."""
-        self._requests += 1
+        self.requests += 1
         replayed = self._replaying(request)
         if replayed is None:
             return self._sender(real).handle_request(request)
@@ -157,7 +140,7 @@ class Use:
 
     async def handle_async(self, request: httpx2.Request, real: stand_in.RealTransport, /) -> httpx2.Response:
         """The same for async clients."""
-        self._requests += 1
+        self.requests += 1
         replayed = self._replaying(request)
         if replayed is None:
             return await self._sender(real).handle_async_request(request)
@@ -180,6 +163,16 @@ class Use:
         if real.key not in self._transports:
             self._transports[real.key] = TapTransport(self._tap, real)
         return self._transports[real.key]
+
+    def _end(self, *, passed: bool) -> None:
+        if self._tap is not None:
+            self._tap.close()
+        if self._kept_in is None:
+            return
+        try:
+            self._settle(passed=passed)
+        finally:
+            shutil.rmtree(self._kept_in, ignore_errors=True)
 
     def _settle(self, *, passed: bool) -> None:
         """What becomes of the new recording, now that the block has ended."""

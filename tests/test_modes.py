@@ -263,3 +263,18 @@ def test_nothing_is_left_in_the_temporary_directory(
     with Upstream([Reply.sse(HI)]) as upstream, recorder.use(path, "once"):
         ask(upstream)
     assert [one.name for one in tmp_path.iterdir()] == ["there"]
+
+
+def test_claude_on_a_platform_is_recorded_too(path: Path) -> None:
+    def ask_vertex(upstream: Upstream) -> str:
+        vertex = anthropic.AnthropicVertex(
+            region="us-east5", project_id="p1", access_token="live", base_url=f"{upstream.url}/v1", max_retries=0
+        )
+        with vertex.messages.stream(**question("hi")) as stream:
+            return stream.get_final_text()
+
+    with Upstream([Reply.sse(HI)]) as upstream:
+        for mode in ("rewrite", "replay"):
+            with recorder.use(path, mode):
+                assert ask_vertex(upstream) == "Hello"
+        assert len(upstream.received) == 1

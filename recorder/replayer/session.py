@@ -10,17 +10,16 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import anthropic
 import httpx2
 
-from recorder.core.fingerprint import is_platform, path_of
+from recorder.core.fingerprint import path_of
 from recorder.log.reader import Problem, RecordingError, find_segments
 from recorder.log.streams import Stream, read_streams
 
 from . import stand_in
-from .errors import NothingIntercepted
 from .faults.inject import Faults, Injected, Injector
 from .faults.verdict import Ended, Verdict, judge
 from .match import Shelf, asked, asked_by
@@ -32,7 +31,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _PLACEHOLDER_KEY = "replayed-no-key-needed"
 
 
-class Replay:
+class Replay(stand_in.Answerer):
     """A recording that answers requests. Each recorded stream is served once.
 
     timing: `instant` (no waiting, nor before the retry of an error response) or `recorded`: every chunk at its
@@ -74,21 +73,18 @@ class Replay:
             hint=hint,
             faults=faults,
         )
-        self.clients = 0
-        """Clients of the SDK made inside."""
-        self._requests = 0
+        super().__init__(os.fspath(path))
         self.problems: list[Problem] = []
-        self._name = os.fspath(path)
         streams = list(read_streams(find_segments(path), report=self.problems.append))
         whole = [stream for stream in streams if not stream.is_without_text]
         if streams and not whole:
-            raise RecordingError(self._name, "recorded without text, so there is nothing to replay")
+            raise RecordingError(self.name, "recorded without text, so there is nothing to replay")
         self.problems += [
             Problem(stream.path, None, f"stream {stream.id}: recorded without text; not replayed", "missing")
             for stream in streams
             if stream.is_without_text
         ]
-        self._shelf = Shelf(whole, self._name, ignore=ignore, hint=hint)
+        self._shelf = Shelf(whole, self.name, ignore=ignore, hint=hint)
         self._instant = timing == "instant"
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
@@ -126,28 +122,11 @@ class Replay:
         http = anthropic.DefaultAsyncHttpxClient(transport=self._transport)
         return anthropic.AsyncAnthropic(**options, http_client=http)
 
-    def __enter__(self) -> Self:
-        stand_in.enter(self)
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended = "well" if kind is None else "badly"
-        stand_in.leave(self)
-        if error is None and self.clients and not self._requests:
-            raise NothingIntercepted(
-                f"{self._name}: {self.clients} client(s) were made, and no request came through this replay; "
-                "do they use a transport of their own, or another thread?"
-            )
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
+        super().__exit__(kind, error, trace)
 
     def __call__(self, function: Function) -> Function:
         """Decorate a function, sync or async: each call of it is answered from the beginning."""
@@ -166,10 +145,7 @@ class Replay:
 
     def answers(self, request: httpx2.Request) -> bool:
         """True for a request to Claude: it says so, its path does, or its path was recorded."""
-        if "anthropic-version" in request.headers:
-            return True
-        path = path_of(str(request.url)).partition("?")[0]
-        return is_platform(path) or path in self._shelf.paths
+        return super().answers(request) or path_of(str(request.url)).partition("?")[0] in self._shelf.paths
 
     def handle(self, request: httpx2.Request, _: stand_in.RealTransport, /) -> httpx2.Response:
         """Answers; never by the network."""
@@ -208,7 +184,7 @@ class Replay:
         )
 
     def _answer(self, request: httpx2.Request) -> Serving:
-        self._requests += 1
+        self.requests += 1
         one = asked(request)
         if self._injector is None:
             return Serving(self._script(self._shelf.take(one)), self._instant)

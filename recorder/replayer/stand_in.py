@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Self
 
 import httpx2
 from anthropic._base_client import BaseClient
 
-from .errors import NoMatch
+from recorder.core.fingerprint import is_platform, path_of
+
+from .errors import NoMatch, NothingIntercepted
 
 
 class RealTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
@@ -33,19 +37,49 @@ class RealTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         return await answer
 
 
-class Answerer(Protocol):
-    """What answers instead of the network."""
+class Answerer(ABC):
+    """What answers instead of the network, inside a `with` block; `name` stands in front of its messages."""
 
-    clients: int
-    """Clients of the SDK that were made where it answers."""
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.clients = 0
+        """Clients of the SDK that were made inside."""
+        self.requests = 0
+        """Requests that it was asked to answer."""
+
+    def __enter__(self) -> Self:
+        enter(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        leave(self)
+        if error is None and self.clients and not self.requests:
+            raise NothingIntercepted(
+                f"{self.name}: {self.clients} client(s) were made, and no request came through; "
+                "do they use a transport of their own, or another thread?"
+            )
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
 
     def answers(self, request: httpx2.Request) -> bool:
-        """False lets the request pass to the network."""
-        ...
+        """True for a request to Claude: it says so, or its path does. Others pass to the network."""
+        return "anthropic-version" in request.headers or is_platform(path_of(str(request.url)).partition("?")[0])
 
-    def handle(self, request: httpx2.Request, real: RealTransport, /) -> httpx2.Response: ...
+    @abstractmethod
+    def handle(self, request: httpx2.Request, real: RealTransport, /) -> httpx2.Response:
+        """The answer; `real` is the way to the network."""
 
-    async def handle_async(self, request: httpx2.Request, real: RealTransport, /) -> httpx2.Response: ...
+    @abstractmethod
+    async def handle_async(self, request: httpx2.Request, real: RealTransport, /) -> httpx2.Response:
+        """The same for async clients."""
 
 
 _entered: ContextVar[tuple[Answerer, ...]] = ContextVar("recorder_answerers", default=())
