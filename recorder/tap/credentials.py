@@ -49,11 +49,22 @@ def of_request(request: httpx2.Request) -> list[str]:
     return [*credentials(request.headers.multi_items()), *in_query, *login_of(str(_with_password(request.url)))]
 
 
-def of_response(response: httpx2.Response) -> list[str]:
-    """The secrets of a response and of its request, and of those that it was redirected by."""
-    one_after_another = [*response.history, response]
-    found = [secret for one in one_after_another for secret in credentials(one.headers.multi_items())]
-    return found + [secret for one in one_after_another for secret in of_request(one.request)]
+Exchange = tuple[httpx2.Request, httpx2.Headers]
+"""A request, and the headers that answered it; not the response, which the application may drop."""
+
+
+def exchanges(response: httpx2.Response) -> list[Exchange]:
+    """Those that led to a response: the redirects, and its own."""
+    return [(one.request, one.headers) for one in (*response.history, response)]
+
+
+def of_exchanges(seen: Iterable[Exchange]) -> list[str]:
+    """The secrets of requests and of what answered them."""
+    return [
+        secret
+        for request, headers in seen
+        for secret in (*of_request(request), *credentials(headers.multi_items()))
+    ]
 
 
 def of_error(error: BaseException) -> list[str]:

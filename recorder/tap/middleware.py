@@ -325,11 +325,12 @@ class Tap(Middleware):
             return
         with self.guarded(watch):
             body = self.body_of(http, body)
-            url = str(http.request.url)
-            watch_response(http, http.request, watch, body, url=url, before=lambda: self._learn_response(http))
+            url, seen = str(http.request.url), credentials.exchanges(http)
 
-    def _learn_response(self, response: httpx2.Response) -> None:
-        self.learn(credentials.of_response(response))
+            def learn() -> None:
+                self.learn(credentials.of_exchanges(seen))
+
+            watch_response(http, http.request, watch, body, url=url, before=learn)
 
     def _keep_failed(self, error: Exception) -> None:
         self._tell(f"keep raised {type(error).__name__}", "its streams are written")

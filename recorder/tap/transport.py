@@ -116,8 +116,10 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
     def _watch(
         self, request: httpx2.Request, response: httpx2.Response, watch: Watch, kind: type[SyncBody | AsyncBody]
     ) -> None:
+        headers = response.headers  # and not the response, which must be gone when the application drops it
+
         def learn() -> None:
-            self._tap.learn(credentials.of_headers(response.headers.multi_items()))
+            self._tap.learn(credentials.of_headers(headers.multi_items()))
 
         watch_response(response, request, watch, self._tap.body_of(response, kind), before=learn)
 

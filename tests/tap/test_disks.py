@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import anthropic  # noqa: F401 - all of it, before the rights are given up by which it can be read
+import anthropic  # all of it, before the rights are given up by which it can be read
 import httpx2
 import pytest
 
@@ -130,6 +132,24 @@ def test_closing_while_the_disk_blocks_waits_a_bounded_time_and_says_what_is_los
     assert tap.stats().lost_records > 0
     assert "closed while the disk takes nothing" in caplog.text
     assert kept().stat().st_size > 0
+
+
+@pytest.mark.parametrize("seam", ["middleware", "transport"])
+def test_a_response_that_is_dropped_is_gone_at_once_though_its_records_wait(tmp_path: Path, seam: str) -> None:
+    with disks.blocked(tmp_path) as (path, repair, _), recorder.Tap(path) as tap:
+        read(tap, PARTS)
+        _wait_for(lambda: tap._writer._sink.left > 0)
+        server: httpx2.BaseTransport = Server(Body([b"data: {}\n\n"]))
+        transport = recorder.TapTransport(tap, server) if seam == "transport" else server
+        with anthropic.Anthropic(api_key="none", http_client=httpx2.Client(transport=transport)) as client:
+            tapped = client if seam == "transport" else tap.wrap(client)
+            ask = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
+            stream = tapped.messages.create(**ask, stream=True)
+            response = weakref.ref(stream.response)
+            del stream
+            gc.collect()
+            assert response() is None
+        repair()
 
 
 @pytest.mark.slow
