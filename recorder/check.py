@@ -23,11 +23,12 @@ from msgspec import Struct
 
 from recorder.log.reader import Report, find_segments
 from recorder.log.streams import Stream, read_streams
+from recorder.replayer.asked import asked
 from recorder.replayer.errors import NoMatch
 from recorder.replayer.faults.inject import Served
 from recorder.replayer.faults.spec import Fault
 from recorder.replayer.faults.verdict import Ended, Verdict, judge
-from recorder.replayer.match import Shelf, asked
+from recorder.replayer.match import Shelf
 from recorder.testing import Upstream
 from recorder.testing.recorded import FaultyAnswers
 

@@ -31,6 +31,7 @@ from .log.streams import Stream, read_streams
 from .replayer import stand_in
 from .replayer.drift import drift
 from .replayer.errors import Drift, NoMatch
+from .replayer.match import Matcher
 from .replayer.schedule import ReplayTiming
 from .replayer.session import Replay
 from .tap.middleware import Tap
@@ -75,6 +76,7 @@ class Use(stand_in.Answerer):
         speed: float = 1.0,
         idle_limit: float | None = None,
         ignore: Sequence[str] = (),
+        match: Matcher | None = None,
         hint: str = "",
         tap: Callable[[Path], Tap] = Tap,
     ) -> None:
@@ -83,7 +85,14 @@ class Use(stand_in.Answerer):
         self.mode: Mode = mode
         self._hint = hint or "Record it: RECORDER_MODE=append adds what is missing, rewrite begins anew."
         self._make_replay = partial(
-            Replay, path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, hint=self._hint
+            Replay,
+            path,
+            timing=timing,
+            speed=speed,
+            idle_limit=idle_limit,
+            ignore=ignore,
+            match=match,
+            hint=self._hint,
         )
         self._make_tap = tap
         self.replay: Replay | None = None
@@ -232,6 +241,7 @@ def use(
     speed: float = 1.0,
     idle_limit: float | None = None,
     ignore: Sequence[str] = (),
+    match: Matcher | None = None,
     tap: Callable[[Path], Tap] = Tap,
 ) -> Use:
     """Use the recording at `path` in a `with` block: `mode` says how.
@@ -246,5 +256,6 @@ def use(
         speed=speed,
         idle_limit=idle_limit,
         ignore=ignore,
+        match=match,
         tap=tap,
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 import msgspec
 
+from recorder.core.fingerprint import compared, volatile
 from recorder.core.lines import encode_line
 from recorder.log.streams import Stream
 
@@ -19,7 +20,7 @@ from .show_text import print_stream
 from .text import plain
 from .timeline import columns, timeline
 
-Part = Literal["request", "body", "message", "events"]
+Part = Literal["request", "body", "message", "events", "fingerprint"]
 
 
 @click.command
@@ -31,6 +32,9 @@ Part = Literal["request", "body", "message", "events"]
     "--message", "part", flag_value="message", help="Only the final message that it adds up to, as JSON."
 )
 @click.option("--events", "part", flag_value="events", help="Only the event records, as they stand in the file.")
+@click.option(
+    "--fingerprint", "part", flag_value="fingerprint", help="Only what a replay compares of the request, as JSON."
+)
 @click.option("--full", is_flag=True, help="Abbreviate nothing.")
 @salvage_option
 @format_option
@@ -71,6 +75,8 @@ def _print_part(stream: Stream, part: Part) -> None:
         case "request":
             body = stream.request.body
             write(body) if isinstance(body, str) else write_json(body, indent=2)
+        case "fingerprint":
+            write_json(_compared(stream), indent=2)
         case "message":
             message = stream.message()
             if message is None:
@@ -87,6 +93,19 @@ def _print_part(stream: Stream, part: Part) -> None:
                     Exit.NOTHING_TO_READ,
                 )
             _print_body(stream.body())
+
+
+def _compared(stream: Stream) -> dict[str, Any]:
+    from recorder.replayer.asked import asked_by  # and with it httpx2
+
+    asked = asked_by(stream)
+    return {
+        "fingerprint": asked.fingerprint(),
+        "method": asked.method,
+        "path": asked.path,
+        "body": compared(asked.path, asked.body),
+        "not_compared": volatile(asked.path),
+    }
 
 
 def _print_body(body: bytes) -> None:

@@ -93,11 +93,16 @@ def differences(recorded: Any, asked: Any, path: str = "$") -> Iterator[str]:
 
 def compared(path: str, body: Any, ignore: Sequence[str] = ()) -> Any:
     """`body` as it is compared, without what is `VOLATILE` there and what `ignore` names. `path`: of `path_of`."""
-    left_out = (*VOLATILE, *_ON_PLATFORMS) if is_platform(path) else VOLATILE
-    for name in (*left_out, *ignore):
-        if name != "model" or _COUNTS_TOKENS not in path:
-            body = _without(body, name.split("."))
+    for name in (*volatile(path), *ignore):
+        body = _without(body, name.split("."))
     return body
+
+
+def volatile(path: str) -> tuple[str, ...]:
+    """The body fields, as dotted paths, that are not compared in requests for this path (of `path_of`)."""
+    if not is_platform(path):
+        return VOLATILE
+    return (*VOLATILE, *(name for name in _ON_PLATFORMS if name != "model" or _COUNTS_TOKENS not in path))
 
 
 def _without(value: Any, path: Sequence[str]) -> Any:

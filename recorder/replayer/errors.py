@@ -13,8 +13,9 @@ class NoMatch(AnthropicError):
 
     `kind`: `empty` (the recording has no streams), `served` (all that match were served already), `reduced`
     (the answer was a file, of which a recording keeps the hash alone), `differs`, `unlike` (nothing of this path
-    was recorded) or `ambiguous` (several replays would answer). `differences` between the request and the nearest
-    recording, whose id is `nearest`, as JSON paths with both values.
+    was recorded), `ambiguous` (several replays would answer) or `matcher` (yours raised, which is the cause).
+    `differences` between the request and the nearest recording, whose id is `nearest`, as JSON paths with both
+    values, or as your matcher gave them.
     """
 
     def __init__(

@@ -20,9 +20,10 @@ from recorder.log.reader import Problem, RecordingError, find_segments
 from recorder.log.streams import Stream, read_streams
 
 from . import stand_in
+from .asked import asked, asked_by
 from .faults.inject import Faults, Injected, Injector
 from .faults.verdict import Ended, Verdict, judge
-from .match import Shelf, asked, asked_by
+from .match import Matcher, Shelf
 from .schedule import Pace, ReplayTiming
 from .script import Script, at_once, script_of
 from .transport import ReplayTransport, Serving
@@ -38,7 +39,8 @@ class Replay(stand_in.Answerer):
     recorded time from the send, divided by `speed`, silences cut to `idle_limit` seconds.
 
     Requests are matched by method, path and body. `ignore` names fields of the body that are not compared, as
-    dotted paths (`metadata.user_id` always is); `hint` ends the message of a `NoMatch`.
+    dotted paths (`metadata.user_id` always is); `hint` ends the message of a `NoMatch`. `match(recorded, asked)`
+    compares in another way: it returns the reasons why the recorded request is not the one asked, or nothing.
 
     faults: what goes wrong on purpose (`recorder.faults`): a fault, its text, or a function that gives one for
     each attempt, from the recorded stream that answers it and how often the same was asked before.
@@ -55,6 +57,7 @@ class Replay(stand_in.Answerer):
         speed: float = 1.0,
         idle_limit: float | None = None,
         ignore: Sequence[str] = (),
+        match: Matcher | None = None,
         hint: str = "Record it again if the change is meant.",
         faults: Faults | None = None,
     ) -> None:
@@ -70,6 +73,7 @@ class Replay(stand_in.Answerer):
             speed=speed,
             idle_limit=idle_limit,
             ignore=ignore,
+            match=match,
             hint=hint,
             faults=faults,
         )
@@ -84,7 +88,7 @@ class Replay(stand_in.Answerer):
             for stream in streams
             if stream.is_without_text
         ]
-        self._shelf = Shelf(whole, self.name, ignore=ignore, hint=hint)
+        self._shelf = Shelf(whole, self.name, ignore=ignore, match=match, hint=hint)
         self._instant = timing == "instant"
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
@@ -189,7 +193,7 @@ class Replay(stand_in.Answerer):
         if self._injector is None:
             return Serving(self._script(self._shelf.take(one)), self._instant)
         script_of = at_once if self._instant else self._script
-        served = self._injector.serve(one.fingerprint, lambda: self._shelf.take(one), script_of)
+        served = self._injector.serve(self._shelf.key(one), lambda: self._shelf.take(one), script_of)
         return Serving(served.script, self._instant, served)
 
     def _script(self, stream: Stream) -> Script:
@@ -204,10 +208,13 @@ def replay(
     speed: float = 1.0,
     idle_limit: float | None = None,
     ignore: Sequence[str] = (),
+    match: Matcher | None = None,
     faults: Faults | None = None,
 ) -> Replay:
     """Answer from the recording at `path`: `with recorder.replay(path): ...`, or `.client()` for one client.
 
     Before a function it is a decorator: each call of the function begins the recording anew.
     """
-    return Replay(path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, faults=faults)
+    return Replay(
+        path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, match=match, faults=faults
+    )

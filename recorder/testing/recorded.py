@@ -16,8 +16,9 @@ import httpx2
 
 from recorder.log.reader import Problem, find_segments
 from recorder.log.streams import Stream, read_streams
+from recorder.replayer.asked import asked
 from recorder.replayer.faults.inject import Faults, Injector, Served
-from recorder.replayer.match import Shelf, asked
+from recorder.replayer.match import Shelf
 from recorder.replayer.script import Script, at_once, script_of
 from recorder.testing.connection import Received
 from recorder.testing.reply import Ending, Reply, Step
@@ -93,7 +94,7 @@ class FaultyAnswers:
 
     def __call__(self, received: Received) -> Reply:
         request = request_of(received)
-        served = self._injector.serve(asked(request).fingerprint, lambda: self._take(request), at_once)
+        served = self._injector.serve(asked(request).fingerprint(), lambda: self._take(request), at_once)
         self._open[id(received)] = served  # the upstream keeps it, so the id is its own
         return reply_from(served.script)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,17 @@ def test_show_tells_how_far_an_attempt_came_that_got_no_response(tmp_path: Path)
 )  # fmt: skip
 def test_show_says_what_went_wrong(path: Path, stream: str, line: str) -> None:
     assert line in recorder("show", path, stream).stdout.splitlines()
+
+
+def test_show_tells_what_a_replay_compares(text: Path) -> None:
+    shown = json.loads(recorder("show", text, "--fingerprint").stdout)
+    assert (shown["method"], shown["path"], shown["not_compared"]) == (
+        "POST",
+        "/v1/messages",
+        ["metadata.user_id"],
+    )
+    assert shown["body"]["stream"] is True
+    assert re.fullmatch("[0-9a-f]{32}", shown["fingerprint"])
 
 
 def test_show_abbreviates_long_streams_and_texts_unless_told_otherwise(tmp_path: Path) -> None:
