@@ -31,6 +31,16 @@ class RecordingError(ValueError):
         super().__init__(f"{where}: {reason}" + (f"; {hint}" if hint else ""))
 
 
+def unreadable(path: Path, error: OSError) -> RecordingError:
+    """What the operating system says, as an error of ours."""
+    return RecordingError(path, why(error), "check that it is there and may be read")
+
+
+def why(error: OSError) -> str:
+    """What the operating system says, without number and path."""
+    return (error.strerror or str(error)).lower()
+
+
 class DamagedError(ValueError):
     """What was compressed cannot be had back from here on."""
 

@@ -19,10 +19,9 @@ import msgspec
 from recorder.core.lines import decode_line
 from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
 
-from .reader import MAX_LINE, SUFFIX, Problem, RecordingError, Report, find_segments, read_records
+from .files import COMPRESSED, find_segments, is_compressed, why
+from .reader import MAX_LINE, Problem, RecordingError, Report, read_records
 
-_COMPRESSED = ".zst"
-"""Behind the name of a segment that was compressed when it was done: no line will be added to it."""
 _BLOCK = 1 << 18
 _HEADER = 1 << 16
 _HELD = 0 if os.name == "nt" else 64
@@ -119,9 +118,9 @@ class Follower:
                 stat = path.stat()
             except OSError:
                 continue  # gone since it was found
-            if path.name.endswith(SUFFIX + _COMPRESSED):
+            if path.name.endswith(COMPRESSED):
                 compressed.append((path, stat))
-            elif path.suffix != _COMPRESSED:  # and no half of one
+            elif not is_compressed(path):  # and no half of one
                 there.setdefault((stat.st_dev, stat.st_ino), (path, stat))
         self._part_with_what_is_gone(there)
         self._begin({key: one for key, one in there.items() if key not in self._files}, first=first)
@@ -156,7 +155,7 @@ class Follower:
                 try:
                     file.skip(self._back if n < self._back_files else 0)
                 except OSError as error:
-                    self._tell(file.path, _plainly(error))
+                    self._tell(file.path, why(error))
 
     def _new(self, file: _File) -> Iterator[Followed]:
         """The records of the lines that `file` got."""
@@ -170,7 +169,7 @@ class Follower:
         except FileNotFoundError:
             pass  # the next look finds out where it went
         except OSError as error:
-            self._tell(file.path, _plainly(error))
+            self._tell(file.path, why(error))
         self._hold(file)
 
     def _record(self, file: _File, line: bytes) -> object:
@@ -327,7 +326,3 @@ def _line_start(file: BinaryIO, position: int) -> int:
             return begin + end + 1
         position = begin
     return 0
-
-
-def _plainly(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -19,7 +19,7 @@ from recorder.core.payload import is_strict
 from recorder.core.records import FORMAT, NO_DATA, VERSION, Bytes, Event, Footer, Header, Record, Request, Unknown
 
 from .files import SUFFIX as SUFFIX
-from .files import DamagedError, open_segment
+from .files import DamagedError, open_segment, unreadable
 from .files import RecordingError as RecordingError
 from .files import find_segments as find_segments
 
@@ -63,7 +63,7 @@ def read_records(
         with open_segment(path) as file:
             yield from _read(_lines(file, observe), path, salvage=salvage, report=report)
     except OSError as error:
-        raise RecordingError(path, _plainly(error), "check that it is there and may be read") from None
+        raise unreadable(path, error) from None
 
 
 def _read(
@@ -166,10 +166,6 @@ def _check_version(header: Header, path: Path, number: int) -> None:
         )
     if header.v < 1:
         raise RecordingError(path, f"format {header.v} does not exist", line=number)
-
-
-def _plainly(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
 
 
 def copy_readable(source: Path, target: BinaryIO) -> int:

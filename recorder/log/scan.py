@@ -16,8 +16,8 @@ from recorder.core.records import End, Event
 from recorder.core.redact import unescaped
 from recorder.core.wire import payload
 
-from .files import open_segment
-from .reader import MAX_LINE, RecordingError
+from .files import open_segment, unreadable
+from .reader import MAX_LINE
 
 _PIECES = ("text", "thinking", "partial_json")
 
@@ -57,8 +57,7 @@ def scan(path: Path, known: Collection[str] = ()) -> Iterator[Finding]:
                 if (stream := _take(line, number, blocks)) is not None:
                     yield from _in_blocks(path, blocks, stream, known)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise RecordingError(path, reason, "check that it is there and may be read") from None
+        raise unreadable(path, error) from None
     for stream in dict.fromkeys(stream for stream, _ in blocks):
         yield from _in_blocks(path, blocks, stream, known)
 
