@@ -28,18 +28,18 @@ class Watch:
     __slots__ = (
         "__weakref__",
         "_answered",
-        "_attempt",
         "_dropped_bytes",
         "_dropped_chunks",
         "_ended",
-        "_flows",
-        "_put_chunk",
         "_queue",
-        "_sent",
         "_writer",
+        "attempt",
         "clock",
         "connection",
+        "flows",
         "held",
+        "put",
+        "sent",
         "waited",
     )
 
@@ -50,13 +50,15 @@ class Watch:
         """ns for which the application was blocked, and between its reads, where these are not the tap's own."""
         self.held: int | None = None
         self._answered = False
-        self._attempt = attempt
+        self.attempt = attempt
+        self.sent = sent
+        """On the clock: `at` counts from here."""
         self._writer = writer
-        self._sent = sent
         self._queue = writer.queue
-        self._put_chunk = writer.queue.put_chunk
+        self.put = writer.queue.put_chunk
+        """The short way of a chunk, while it `flows`; False when there is no room."""
         self._ended = False
-        self._flows = True
+        self.flows = True
         """It has not ended, and the last chunk found room."""
         self._dropped_chunks = 0
         self._dropped_bytes = 0
@@ -76,7 +78,7 @@ class Watch:
         connection = self.connection
         known = connection.is_of(request)
         at = connection.answered if known else None
-        at = self.clock() - self._sent if at is None else at
+        at = self.clock() - self.sent if at is None else at
         phases, reused = self._phases(known)
         received = Received(
             response.status_code,
@@ -89,32 +91,29 @@ class Watch:
             arrival=arrival,
             before=before,
         )
-        self._writer.put(self._attempt, at, 0, received)
-        return self._sent + at
+        self._writer.put(self.attempt, at, 0, received)
+        return self.sent + at
 
     def chunk(self, now: int, wait: int, data: bytes) -> None:
-        """The hot path."""
-        if self._flows:
-            if not self._put_chunk(self._attempt, now - self._sent, wait, data):
-                self._drop(data)
-        elif not self._ended:
-            if self._queue.has_room():
-                self._tell_dropped(now)
-                self.chunk(now, wait, data)
-            else:
-                self._drop(data)
+        """Note a chunk that came at `now`, after a read that blocked for `wait`: what the short way does not do."""
+        if self._ended:
+            return
+        if not self.flows and self._queue.has_room():
+            self._tell_dropped(now)
+        if not (self.flows and self.put(self.attempt, now - self.sent, wait, data)):
+            self._drop(data)
 
     def end(self, now: int, wait: int, how: How, error: ErrorInfo | None = None, url: str | None = None) -> None:
         """The end, once: what comes after the first is what closing does."""
         if self._ended:
             return
         self._ended = True
-        self._flows = False
+        self.flows = False
         if self._dropped_chunks:
             self._tell_dropped(now)
         phases, reused = (None, None) if self._answered else self._phases(True)
         self._writer.put(
-            self._attempt, now - self._sent, wait, Ended(how, error, phases, reused, self.waited, self.held, url)
+            self.attempt, now - self.sent, wait, Ended(how, error, phases, reused, self.waited, self.held, url)
         )
 
     def failed(self, now: int, wait: int, error: BaseException) -> None:
@@ -129,7 +128,7 @@ class Watch:
     def mute(self) -> None:
         """Nothing more is recorded of it: this is the child of a fork, and the attempt is its parent's."""
         self._ended = True
-        self._flows = False
+        self.flows = False
 
     def _phases(self, known: bool) -> tuple[Phases | None, bool | None]:
         phases = self.connection.phases() if known else None
@@ -139,16 +138,16 @@ class Watch:
         return phases, self.connection.reused()
 
     def _drop(self, data: bytes) -> None:
-        self._flows = False
+        self.flows = False
         self._dropped_chunks += 1
         self._dropped_bytes += len(data)
         self._writer.count_dropped(len(data))
 
     def _tell_dropped(self, now: int) -> None:
         dropped = Dropped(self._dropped_chunks, self._dropped_bytes)
-        self._writer.put(self._attempt, now - self._sent, 0, dropped)
+        self._writer.put(self.attempt, now - self.sent, 0, dropped)
         self._dropped_chunks = self._dropped_bytes = 0
-        self._flows = not self._ended
+        self.flows = not self._ended
 
 
 def _error_info(error: BaseException) -> ErrorInfo:
@@ -182,12 +181,14 @@ class SyncBody(httpx2.SyncByteStream):
         self.stream_observer = getattr(self._body, "stream_observer", None)
 
     def __iter__(self) -> Iterator[bytes]:
-        watch, clock = self._watch, self._watch.clock
+        watch, clock, put = self._watch, self._watch.clock, self._watch.put
+        attempt, sent = watch.attempt, watch.sent
         asked = clock()
         try:
             for chunk in self._body:
                 now = clock()
-                watch.chunk(now, now - asked, chunk)
+                if not (watch.flows and put(attempt, now - sent, now - asked, chunk)):
+                    watch.chunk(now, now - asked, chunk)
                 yield chunk
                 asked = clock()
         except GeneratorExit:
@@ -223,13 +224,15 @@ class AsyncBody(httpx2.AsyncByteStream):
         self.stream_observer = getattr(self._body, "stream_observer", None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        watch, clock = self._watch, self._watch.clock
+        watch, clock, put = self._watch, self._watch.clock, self._watch.put
+        attempt, sent = watch.attempt, watch.sent
         chunks = self._body.__aiter__()
         asked = clock()
         try:
             async for chunk in chunks:
                 now = clock()
-                watch.chunk(now, now - asked, chunk)
+                if not (watch.flows and put(attempt, now - sent, now - asked, chunk)):
+                    watch.chunk(now, now - asked, chunk)
                 yield chunk
                 asked = clock()
         except GeneratorExit:
