@@ -2,7 +2,7 @@
 
 Every attempt of a call shares its fate, in every process: whether a call is in the sample depends on its id
 alone. A call that is not may still be kept for what came of it (`keep`): its streams are held in memory until
-they end, within a bound, and those of a killed process are lost.
+they end, or the tap does, within a bound; those of a killed process are lost.
 """
 
 from __future__ import annotations
@@ -101,6 +101,11 @@ class Sampling:
             return self._decide(attempt, held)
         self._make_room()
         return []
+
+    def settle(self) -> list[StreamRecord]:
+        """What is to be written now that nothing more will come: of the streams held, those that `keep` wants as
+        they are, without an end (outcome `lost`)."""
+        return [record for attempt, held in list(self._held.items()) for record in self._decide(attempt, held)]
 
     def _is_chosen(self, call: str) -> bool:
         return call in self._kept_calls or in_sample(call, self._share)

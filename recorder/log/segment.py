@@ -37,7 +37,7 @@ class Segment:
         try:
             if lock(fd) is False:  # somebody looks at it in this very moment
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
-            return cls(fd, path, header)._started()
+            return cls(fd, path, header)._started(size=0)
         except OSError:
             os.close(fd)
             path.unlink(missing_ok=True)  # on a full disk every new try would leave an empty file
@@ -61,20 +61,22 @@ class Segment:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-            return cls(fd, path, header)._started(b"\n" * torn)
+            return cls(fd, path, header)._started(b"\n" * torn, size=size)
         except (OSError, RecordingError):
             os.close(fd)
             raise
 
-    def _started(self, before: bytes = b"") -> Segment:
+    def _started(self, before: bytes = b"", *, size: int) -> Segment:
         line = encode_line(self.header)
-        self._append_whole(before + line)
+        self._append_whole(before + line, size)
         self.seal.add(line)
         return self
 
-    def _append_whole(self, line: bytes) -> None:
-        """All of it or nothing: half a header would make the file no recording for ever. Raises OSError."""
-        size = os.fstat(self._fd).st_size
+    def _append_whole(self, line: bytes, size: int) -> None:
+        """All of it or nothing, to a file of `size` bytes: half a header would make it no recording for ever.
+
+        Raises OSError.
+        """
         try:
             if os.write(self._fd, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -91,7 +93,7 @@ class Segment:
 
     def end(self, stats: dict[str, object]) -> None:
         """Write the footer, which stands at the end of a line. Raises OSError."""
-        self._append_whole(self.seal.footer(self.header.segment, stats))
+        self._append_whole(self.seal.footer(self.header.segment, stats), os.fstat(self._fd).st_size)
 
     def is_gone(self) -> bool:
         """True when the file is no longer where it was."""

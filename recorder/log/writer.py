@@ -242,6 +242,9 @@ class Writer:
                     self._wake.wait()
                 self._idle = False
                 self._stand_back()
+        if self._sampling is not None and not self._busy:
+            self._unwritten = self._encoded(self._sampling.settle())
+            self._write()
         try:
             self._sink.close()
         except Exception as error:

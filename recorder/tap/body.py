@@ -95,7 +95,7 @@ class Watch:
         return self.sent + at
 
     def chunk(self, now: int, wait: int, data: bytes) -> None:
-        """Note a chunk that came at `now`, after a read that blocked for `wait`: what the short way does not do."""
+        """Note a chunk that came at `now`, after a read that blocked for `wait`; the short way could not."""
         if self._ended:
             return
         if not self.flows and self._queue.has_room():

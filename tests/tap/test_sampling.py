@@ -145,6 +145,26 @@ def test_nothing_is_written_before_the_end_of_a_stream_that_is_held(tmp_path: Pa
     assert [s.timing().outcome for s in recorded(tmp_path / "r")] == ["complete"]
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_is_held_when_the_tap_is_closed_is_asked_for_as_it_is(tmp_path: Path, wanted: bool) -> None:
+    asked: list[str] = []
+
+    def keep(timing: Timing) -> bool:
+        asked.append(timing.outcome)
+        return wanted
+
+    with Upstream(answer) as upstream, recorder.Tap(tmp_path / "r", sample=0, keep=keep) as tap:
+        with tap.wrap(client(upstream)) as one:
+            stream = one.messages.create(**ASK, stream=True)
+            next(iter(stream))
+            tap.close()
+            assert len(list(stream)) > 1, "the application's stream goes on"
+
+    assert asked == ["lost"]
+    assert [s.timing().outcome for s in recorded(tmp_path / "r")] == ["lost"] * wanted
+    assert tap.stats().sampled_out == (not wanted)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(tmp_path: Path, share: float) -> None:
     with pytest.raises(ValueError, match="share"):
