@@ -14,17 +14,30 @@ class NoMatch(AnthropicError):
     `kind`: `empty` (the recording has no streams), `served` (all that match were served already), `reduced`
     (the answer was a file, of which a recording keeps the hash alone), `differs`, `unlike` (nothing of this path
     was recorded), `ambiguous` (several replays would answer) or `matcher` (yours raised, which is the cause).
-    `differences` between the request and the nearest recording, whose id is `nearest`, as JSON paths with both
-    values, or as your matcher gave them.
+
+    Of the nearest recording, where one was looked for: `nearest`, its id; `age_s`, how long ago it was recorded;
+    `sdk`, the version that recorded it; `differences` from it, as JSON paths with both values, or as your matcher
+    gave them. `fix` says what to do, with the command where there is one.
     """
 
     def __init__(
-        self, message: str, *, kind: str, nearest: str | None = None, differences: tuple[str, ...] = ()
+        self,
+        message: str,
+        *,
+        kind: str,
+        nearest: str | None = None,
+        age_s: float | None = None,
+        sdk: str | None = None,
+        differences: tuple[str, ...] = (),
+        fix: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{message}\n{fix}" if fix else message)
         self.kind = kind
         self.nearest = nearest
+        self.age_s = age_s
+        self.sdk = sdk
         self.differences = differences
+        self.fix = fix
 
 
 class EndOfRecording(AnthropicError):

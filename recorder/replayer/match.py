@@ -133,25 +133,29 @@ class Shelf:
     def _no_match(self, asked: Asked, *, served: bool) -> NoMatch:
         what = f"{asked.method} {asked.path}"
         if not self.streams:
-            return NoMatch(f"{self._name}: {what}: the recording has no streams\n{self._hint}", kind="empty")
+            return NoMatch(f"{self._name}: {what}: the recording has no streams", kind="empty", fix=self._hint)
         if served:
             times = sum(not self._reasons(stream, asked) for stream in self.streams)
             return NoMatch(
-                f"{self._name}: {what}: recorded {times} time(s), and served as often already\n{self._hint}",
+                f"{self._name}: {what}: recorded {times} time(s), and served as often already",
                 kind="served",
+                fix=self._hint,
             )
         nearest = self._nearest(asked)
         lines = self._reasons(nearest, asked)
-        age = max(0, time.time_ns() - nearest.request.wall) / 86_400e9
+        age_s = max(0, time.time_ns() - nearest.request.wall) / 1e9
         shown = "".join(f"\n  {line}" for line in lines[:_SHOWN])
         more = f"\n  … and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         return NoMatch(
             f"{self._name}: {what}: no recorded request is equal. The nearest, {nearest.id} "
-            f"({age:.0f} days old, anthropic {nearest.header.anthropic or 'unknown'}), differs:{shown}{more}\n"
-            f"{self._hint}",
+            f"({age_s / 86_400:.0f} days old, anthropic {nearest.header.anthropic or 'unknown'}), "
+            f"differs:{shown}{more}",
             kind="differs" if path_of(nearest.url) == asked.path else "unlike",
             nearest=nearest.id,
+            age_s=age_s,
+            sdk=nearest.header.anthropic,
             differences=lines,
+            fix=self._hint,
         )
 
     def _nearest(self, asked: Asked) -> Stream:

@@ -47,7 +47,13 @@ def test_fields_can_be_left_out_of_the_comparison(tmp_path: Path) -> None:
     other = {**ask(), "messages": [{"role": "user", "content": "now it is 12:31"}]}
     with recorder.replay(path) as strict, pytest.raises(recorder.NoMatch) as caught:
         list(strict.client().messages.create(**other, stream=True))
-    assert caught.value.differences == ('$.messages[0].content: "hi" recorded, "now it is 12:31" asked',)
+    error = caught.value
+    assert error.differences == ('$.messages[0].content: "hi" recorded, "now it is 12:31" asked',)
+    assert (error.nearest, error.sdk) == (strict.streams[0].id, anthropic.__version__)
+    assert error.age_s is not None
+    assert 0 < error.age_s < 3600
+    assert error.fix == "Record it again if the change is meant."
+    assert str(error).endswith(f"{error.differences[0]}\n{error.fix}")
 
     replay = recorder.replay(path, ignore=["messages.content"])
     assert len(list(replay.client().messages.create(**other, stream=True))) == len(EVENTS)
