@@ -31,6 +31,7 @@ from .log.streams import Stream, read_streams
 from .replayer import stand_in
 from .replayer.drift import drift
 from .replayer.errors import Drift, NoMatch
+from .replayer.faults.inject import Faults
 from .replayer.schedule import ReplayTiming
 from .replayer.session import Replay
 from .tap.middleware import Tap
@@ -60,7 +61,8 @@ class Use(stand_in.Answerer):
     """A recording in use: every client of this thread or task goes through it, made before or inside.
 
     `tap` makes the tap that records, from the path it is to write to: `lambda path: recorder.Tap(path, tags=...)`.
-    `hint` ends the message of a `NoMatch`; the other options are those of `recorder.replay`.
+    `hint` ends the message of a `NoMatch`; the other options are those of `recorder.replay`, and `faults` what is
+    replayed gets.
 
     Entering raises RecordingError when the recording cannot be read or is needed and not there. Leaving raises
     Drift when `verify` found some, and NothingIntercepted when clients were made and nothing came through.
@@ -76,6 +78,7 @@ class Use(stand_in.Answerer):
         idle_limit: float | None = None,
         ignore: Sequence[str] = (),
         hint: str = "",
+        faults: Faults | None = None,
         tap: Callable[[Path], Tap] = Tap,
     ) -> None:
         super().__init__(os.fspath(path))
@@ -83,11 +86,20 @@ class Use(stand_in.Answerer):
         self.mode: Mode = mode
         self._hint = hint or "Record it: RECORDER_MODE=append adds what is missing, rewrite begins anew."
         self._make_replay = partial(
-            Replay, path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, hint=self._hint
+            Replay,
+            path,
+            timing=timing,
+            speed=speed,
+            idle_limit=idle_limit,
+            ignore=ignore,
+            hint=self._hint,
+            faults=faults,
         )
         self._make_tap = tap
         self.replay: Replay | None = None
         """What answers, where something is replayed."""
+        self.output: str | Callable[[], str] | None = None
+        """What the application puts out, or a function that tells it at the end: for a verdict."""
         self._tap: Tap | None = None
         self._kept_in: Path | None = None
         """The directory of what is being recorded until it takes effect."""

@@ -31,7 +31,8 @@ OURS = {
     "recording": {"log", "core", "analytics"},
     "server": {"tap", "replayer", "version"},
     "modes": {"tap", "replayer", "log"},
-    "pytest_plugin": {"modes", "tap", "replayer", "log"},
+    "pytest_plugin": {"modes", "pytest_faults", "tap", "replayer", "log"},
+    "pytest_faults": {"modes", "faults"},
     "testing": {"recorded"},  # an upstream that shared our parser would agree with its mistakes,
     "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them
     "check": {"demo", "testing", "recorded", "faults", "replayer", "log", "core"},
@@ -48,7 +49,7 @@ THIRD_PARTIES = {
     "httpx2": {"tap", "replayer", "modes", "testing", "recorded", "demo"},
     "duckdb": {"analytics", "recording"},
     "h11": {"testing"},
-    "pytest": {"pytest_plugin"},
+    "pytest": {"pytest_plugin", "pytest_faults"},
     "click": {"cli"},
     "rich": {"cli"},
 }

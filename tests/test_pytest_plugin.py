@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from functools import partial
 from pathlib import Path
 
 import anthropic
@@ -14,68 +12,15 @@ import pytest
 
 import recorder
 from recorder.modes import Use
-from recorder.testing import Reply, Upstream, message_events
+from tests.plugins.runs import HEAD, Done, hello, outcome, run_pytest
 
-HEAD = """
-import os, asyncio, unittest
-import anthropic, pytest
-
-client = anthropic.Anthropic(api_key="live", base_url=os.environ["UPSTREAM"], max_retries=0)
-
-def ask(text, client=client):
-    messages = [{"role": "user", "content": text}]
-    with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
-        return stream.get_final_text()
-"""
 pytestmark = pytest.mark.slow
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    installed = any(point.value == "recorder.pytest_plugin" for point in entry_points(group="pytest11"))
-    plugin = [] if installed else ["-p", "recorder.pytest_plugin"]
-
-    def run_pytest(
-        *args: str, upstream: Upstream | None = None, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        bare = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PYTEST_", "CI", "RECORDER_"))
-        }
-        url = upstream.url if upstream else "http://127.0.0.1:1"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            *plugin,
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:randomly",
-            "-q",
-            *args,
-        ]
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            env={**bare, "UPSTREAM": url, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run_pytest
-
-
-def hello(times: int) -> Upstream:
-    return Upstream([Reply.sse(message_events("Hel", "lo"))] * times)
-
-
-def outcome(done: subprocess.CompletedProcess[str]) -> str:
-    return done.stdout.rstrip().splitlines()[-1].partition(" in ")[0]
+    return partial(run_pytest, tmp_path)
 
 
 def test_every_kind_of_test_is_recorded_once_and_answered_ever_after(tmp_path: Path, run: Run) -> None:
