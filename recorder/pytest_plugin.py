@@ -209,8 +209,8 @@ def _under_fault(item: pytest.Item) -> tuple[str, Chosen | None]:
     if chosen is None:
         pytest.fail(
             f"{item.nodeid}: pytest cannot run a method of unittest.TestCase once for each fault. Make it a "
-            "function or a method of a plain class; or loop over recorder.faults.standard() inside, with self.subTest and "
-            "recorder.replay(path, faults=...); or give one fault: pytest --fault 'cut_clean(at=4)'",
+            "function or a method of a plain class; or loop over recorder.faults.standard() inside, with "
+            "self.subTest and recorder.replay(path, faults=...); or give one: pytest --fault 'cut_clean(at=4)'",
             pytrace=False,
         )
     return pytest_faults.without_fault(item), chosen

@@ -41,6 +41,16 @@ class TestClass:
     def test_method(self):
         assert ask("in a class") == "Hello"
 
+@pytest.mark.recording
+class TestOfItsOwn:
+    @pytest.mark.parametrize("word", ["one"])
+    def test_method(self, word):
+        assert ask("in a class, " + word) == "Hello"
+
+    @pytest.mark.asyncio
+    async def test_async(self):
+        assert await ask_async("in a class") == "Hello"
+
 @pytest.mark.recording(mode="once", ignore=["messages.content"])
 def test_fixture(recording):
     assert recording.mode in ("rewrite", "replay")
@@ -52,35 +62,37 @@ class TestUnittest(unittest.TestCase):
         assert ask("unittest") == "Hello"
 
 @pytest.mark.recording
+class TestAsyncUnittest(unittest.IsolatedAsyncioTestCase):
+    async def test_case(self):
+        assert await ask_async("unittest") == "Hello"
+
+@pytest.mark.recording
 @pytest.mark.asyncio
 async def test_async():
-    async with anthropic.AsyncAnthropic(api_key="live", base_url=os.environ["UPSTREAM"]) as client:
-        messages = [{"role": "user", "content": "async"}]
-        async with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
-            assert await stream.get_final_text() == "Hello"
+    assert await ask_async("async") == "Hello"
 
 @pytest.mark.recording
 @pytest.mark.anyio
 async def test_anyio(anyio_backend):
-    async with anthropic.AsyncAnthropic(api_key="live", base_url=os.environ["UPSTREAM"]) as client:
-        messages = [{"role": "user", "content": "anyio"}]
-        async with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
-            assert await stream.get_final_text() == "Hello"
+    assert await ask_async("anyio") == "Hello"
 
 def test_of_something_else(request):
     assert "recording" not in request.fixturenames
 """
     )
-    with hello(9) as upstream:
-        first = run("--record-mode=once", upstream=upstream)
-        assert outcome(first) == "10 passed", first.stdout
-        assert len(upstream.received) == 9
+    with hello(12) as upstream:
+        first = run("--record-mode=once", "-n", "2", "-p", "xdist", upstream=upstream)
+        assert outcome(first) == "13 passed", first.stdout
+        assert len(upstream.received) == 12
 
     second = run("-n", "2", "-p", "xdist")
-    assert outcome(second) == "10 passed", second.stdout
+    assert outcome(second) == "13 passed", second.stdout
     assert "unused" not in second.stdout
     recorded = sorted(os.fspath(one.relative_to(tmp_path)) for one in tmp_path.rglob("*.jsonl"))
     assert recorded == [
+        "recordings/test_kinds/TestAsyncUnittest.test_case.jsonl",
+        "recordings/test_kinds/TestOfItsOwn.test_async.jsonl",
+        "recordings/test_kinds/TestOfItsOwn.test_method[one].jsonl",
         "recordings/test_kinds/TestUnittest.test_case.jsonl",
         "recordings/test_kinds/test_anyio[asyncio].jsonl",
         "recordings/test_kinds/test_anyio[trio].jsonl",

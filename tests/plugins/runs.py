@@ -20,6 +20,12 @@ def ask(text, client=client):
     messages = [{"role": "user", "content": text}]
     with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
         return stream.get_final_text()
+
+async def ask_async(text):
+    async with anthropic.AsyncAnthropic(api_key="live", base_url=os.environ["UPSTREAM"], max_retries=0) as client:
+        messages = [{"role": "user", "content": text}]
+        async with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
+            return await stream.get_final_text()
 """
 Done = subprocess.CompletedProcess[str]
 

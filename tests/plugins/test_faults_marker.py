@@ -64,7 +64,7 @@ def test_trusting():
     )
     record(run, 2)
 
-    done = run("-n", "2", "-p", "xdist")
+    done = run("-n", "2", "-p", "xdist", COLUMNS="200")
 
     names = set(standard())
     unsurvived = {one.partition("[")[2].rstrip("]") for one in failed(done)}
@@ -110,12 +110,7 @@ class TestClass:
 async def read(word):
     while True:
         try:
-            async with anthropic.AsyncAnthropic(
-                api_key="live", base_url=os.environ["UPSTREAM"], max_retries=0
-            ) as client:
-                messages = [{"role": "user", "content": word}]
-                async with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
-                    return await stream.get_final_text()
+            return await ask_async(word)
         except Exception as error:
             if "NoMatch" in repr(error):
                 raise
