@@ -28,13 +28,13 @@ def check_record_of_replay(path: str | os.PathLike[str]) -> int:
     Returns the number of streams. Raises RecordingError for a recording that cannot be read.
     """
     replay = Replay(path, timing="recorded", speed=1e9)  # `instant` adds a header to errors
+    assert replay.streams, f"{os.fspath(path)}: nothing was checked: the recording has no streams"
     with tempfile.TemporaryDirectory(prefix="recorder-") as directory:
         copy = Path(directory) / "again.jsonl"
         with Tap(copy) as tap:
             for stream in replay.streams:
                 _send_again(replay, stream, tap)
         again = sorted(read_streams([copy], report=lambda _: None), key=lambda stream: stream.request.mono)
-    assert again, f"{os.fspath(path)}: nothing was checked: the recording has no streams"
     for before, after in zip(replay.streams, again, strict=True):
         _compare(before, after)
     return len(again)

@@ -23,6 +23,7 @@ _ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Ove
 _GZIP = {"content-type": "text/event-stream", "content-encoding": "gzip"}
 _ZIPPED = gzip_steps([Step(at=0, data=encode_event(event)) for event in EVENTS])
 _BAD_ZIP = (Step(at=0, data=_ZIPPED[0].data + b"\0 no gzip"),)
+_ONE_TOO_MANY = Reply.error(400, "invalid_request_error", "a plain client does not ask so often")
 _HTML = {"content-type": "text/html", **_SOON}
 
 SCENARIOS: dict[str, list[Reply]] = {
@@ -115,7 +116,7 @@ def trace(wrap: Wrap | None, colour: str, calls: Sequence[Call], **options: Any)
     script: list[Reply] = []
 
     def answer(_: Received) -> Reply:
-        return script.pop(0)
+        return script.pop(0) if script else _ONE_TOO_MANY
 
     async def call(one: Any, replies: list[Reply], way: Way) -> Saw:
         saw: Saw = {"items": [], "error": None}
@@ -125,9 +126,12 @@ def trace(wrap: Wrap | None, colour: str, calls: Sequence[Call], **options: Any)
         except BaseException as error:
             saw["error"] = links(error)
         script[:] = [HELLO]
-        stream = await got(one.with_options(timeout=20).messages.create(**ASK, stream=True))
-        saw["after"] = [event.type for event in await all_of(stream)]
-        saw["elapsed"] = stream.response.elapsed.total_seconds() > 0
+        try:
+            stream = await got(one.with_options(timeout=20).messages.create(**ASK, stream=True))
+            saw["after"] = [event.type for event in await all_of(stream)]
+            saw["elapsed"] = stream.response.elapsed.total_seconds() > 0
+        except Exception as error:
+            saw["after"] = links(error)
         return saw
 
     async def main() -> list[Saw]:
