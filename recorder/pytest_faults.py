@@ -5,6 +5,7 @@ Loaded when the first such test is collected, or `--fault` is given: other runs 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ def _noting(item: pytest.Item, running: _Running) -> Generator[None]:
     """Adds to the test's own failure what had been seen of the application."""
     try:
         yield
-    except Exception as error:
+    except (Exception, pytest.fail.Exception) as error:
         error.add_note(_report(item, running.chosen, str(_verdict(item, running, passed=False)).splitlines()))
         raise
 
@@ -144,17 +145,17 @@ def _told(item: pytest.Item) -> dict[str, Any]:
 def _chosen(marker: pytest.Mark) -> list[Chosen]:
     if unknown := marker.kwargs.keys() - _TOLD:
         raise FaultError(f"faults does not take {', '.join(sorted(unknown))}; it takes {', '.join(sorted(_TOLD))}")
-    chosen: dict[str, Chosen] = {}
+    chosen: list[Chosen] = []
     for one in marker.args or ("standard",):
         if one == "standard":
-            listed = [Chosen(name, fault, from_standard=True) for name, fault in standard().items()]
+            chosen += [Chosen(name, fault, from_standard=True) for name, fault in standard().items()]
         else:
             fault = one if isinstance(one, Fault) else parse(str(one))
-            listed = [Chosen(_id_of(fault), fault, from_standard=False)]
-        chosen.update((fault.id, fault) for fault in listed)
-    return list(chosen.values())
+            chosen.append(Chosen(_id_of(fault), fault, from_standard=False))
+    return list(dict.fromkeys(chosen))
 
 
 def _id_of(fault: Fault) -> str:
-    """`stall(at=3,seconds=30)`: the line that reproduces it, as short as it can be."""
-    return str(fault).removesuffix(" seed=0").replace(", ", ",")
+    """`stall(at=3,seconds=30)`: the line that reproduces it, short, and without what pytest escapes in an id."""
+    line = str(fault).removesuffix(" seed=0").replace(", ", ",")
+    return re.sub(r"[^\x20-\x7e]|\\", "_", line)

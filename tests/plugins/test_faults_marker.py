@@ -85,8 +85,8 @@ def test_trusting():
     assert outcome(repeated) == "1 failed"
     assert failed(repeated) == ["test_it.py::test_trusting"]
     assert "truncated_stream_accepted" in repeated.stdout
-    assert outcome(run("test_it.py::test_trusting[cut_clean]")) == "1 failed"
-    assert outcome(run("test_it.py::test_careful[cut_clean]")) == "1 passed"
+    both = run("test_it.py::test_trusting[cut_clean]", "test_it.py::test_careful[cut_clean]")
+    assert outcome(both) == "1 failed, 1 passed"
 
 
 def test_every_kind_of_test_runs_under_the_faults_it_names(tmp_path: Path, run: Run) -> None:
@@ -161,9 +161,15 @@ def test_output(recording, shown):
 @pytest.mark.faults("status(code=500, times=4)", max_attempts=3)
 def test_too_many():
     assert careful("hi") == "Hello"
+
+odd = [f'error_event(at=4, message="{word} \\\\"b\\\\"", times=1)' for word in ("Grüße", "Grüsse", "Größé")]
+
+@pytest.mark.faults(*odd, odd[0])
+def test_odd_words():
+    assert careful("hi") == "Hello"
 """,
     )
-    record(run, 4)
+    record(run, 5)
 
     done = run()
 
@@ -171,6 +177,7 @@ def test_too_many():
         "test_it.py::test_output[Sorry-cut_dirty(at=4)]",
         "test_it.py::test_too_many[status(code=500,times=4)]",
     ], done.stdout
+    assert outcome(done) == "2 failed, 5 passed"
     assert "partial_output_lost: 1 attempt: broken; 5 characters had come" in done.stdout
     assert "too_many_retries: 5 attempts: refused" in done.stdout
 

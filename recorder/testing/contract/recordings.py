@@ -35,9 +35,11 @@ def check_record_of_replay(path: str | os.PathLike[str]) -> int:
             for stream in replay.streams:
                 _send_again(replay, stream, tap)
         again = sorted(read_streams([copy], report=lambda _: None), key=lambda stream: stream.request.mono)
+    there, came = len(replay.streams), len(again)
+    assert came == there, f"{os.fspath(path)}: of {there} streams came {came}"
     for before, after in zip(replay.streams, again, strict=True):
         _compare(before, after)
-    return len(again)
+    return came
 
 
 def _compare(before: Stream, after: Stream) -> None:
@@ -45,6 +47,8 @@ def _compare(before: Stream, after: Stream) -> None:
     sizes = [[len(chunk.data) for chunk in one.chunks()] for one in (before, after)]
     assert sizes[1] == sizes[0], f"{where}: chunks of {sizes[0]} bytes came again as {sizes[1]}"
     assert [one.data for one in after.chunks()] == [one.data for one in before.chunks()], f"{where}: other bytes"
+    counts = [len(one.records) for one in (before, after)]
+    assert counts[1] == counts[0], f"{where}: {counts[0]} records came again as {counts[1]}"
     for old, new in zip(before.records, after.records, strict=True):
         was, now = _timeless(old), _timeless(new)
         fields = [name for name in was.keys() | now.keys() if was.get(name) != now.get(name)]
