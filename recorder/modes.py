@@ -31,6 +31,7 @@ from .log.streams import Stream, read_streams
 from .replayer import stand_in
 from .replayer.drift import drift
 from .replayer.errors import Drift, NoMatch
+from .replayer.faults.inject import Faults
 from .replayer.match import Matcher
 from .replayer.schedule import ReplayTiming
 from .replayer.session import Replay
@@ -61,7 +62,8 @@ class Use(stand_in.Answerer):
     """A recording in use: every client of this thread or task goes through it, made before or inside.
 
     `tap` makes the tap that records, from the path it is to write to: `lambda path: recorder.Tap(path, tags=...)`.
-    `hint` ends the message of a `NoMatch`; the other options are those of `recorder.replay`.
+    `hint` ends the message of a `NoMatch`; the other options are those of `recorder.replay`, and `faults` what is
+    replayed gets.
 
     Entering raises RecordingError when the recording cannot be read or is needed and not there. Leaving raises
     Drift when `verify` found some, and NothingIntercepted when clients were made and nothing came through.
@@ -78,6 +80,7 @@ class Use(stand_in.Answerer):
         ignore: Sequence[str] = (),
         match: Matcher | None = None,
         hint: str = "",
+        faults: Faults | None = None,
         tap: Callable[[Path], Tap] = Tap,
     ) -> None:
         super().__init__(os.fspath(path))
@@ -93,10 +96,13 @@ class Use(stand_in.Answerer):
             ignore=ignore,
             match=match,
             hint=self._hint,
+            faults=faults,
         )
         self._make_tap = tap
         self.replay: Replay | None = None
         """What answers, where something is replayed."""
+        self.output: str | Callable[[], str] | None = None
+        """What the application puts out, or a function that tells it at the end: for a verdict."""
         self._tap: Tap | None = None
         self._kept_in: Path | None = None
         """The directory of what is being recorded until it takes effect."""

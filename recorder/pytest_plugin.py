@@ -4,7 +4,8 @@
     def test_weather(): ...
 
 The recording of a test is `recordings/MODULE/TEST.jsonl` beside its file, unless the marker names another,
-relative to the test's file. Nothing of the library is loaded before a test asks for it.
+relative to the test's file. A test marked `faults` runs once for each fault, answered by its one recording.
+Nothing of the library is loaded before a test asks for it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .modes import Mode, Use
+    from .pytest_faults import Chosen
 
 _LONGEST = 120
 """Characters of a file name; a test's parameters can be any text."""
@@ -52,6 +54,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--record-strict", action="store_true", help="fail when a recording has streams that no test asked for"
     )
+    group.addoption(
+        "--fault",
+        metavar="SPEC",
+        help="run tests that are answered by a recording under this one fault, and judge them: 'cut_clean(at=4)'",
+    )
     parser.addini("record_mode", "mode where the command line names none (default: replay)", default="replay")
     parser.addini("record_dir", "directory of recordings, beside each test file", default="recordings")
     parser.addini("record_strict", "as --record-strict", type="bool", default=False)
@@ -63,15 +70,39 @@ def pytest_configure(config: pytest.Config) -> None:
         "recording(path=None, *, mode=None, timing='instant', speed=1.0, idle_limit=None, ignore=(), match=None): "
         "answer Claude's clients from a recording (sse-recorder)",
     )
+    config.addinivalue_line(
+        "markers",
+        "faults(*faults, allow=(), max_attempts=6): run once for each fault, all of the standard ones by default, "
+        "and fail with what the application did wrong (sse-recorder)",
+    )
     config.stash[_used] = {}
+    if (fault := config.getoption("--fault")) is not None:
+        from . import pytest_faults
+
+        if (mode := config.getoption("--record-mode")) not in (None, "replay"):
+            raise pytest.UsageError(f"--fault replays what is recorded: leave out --record-mode={mode}")
+        pytest_faults.read(fault)
+        pytest_faults.register(config)
     if config.pluginmanager.has_plugin("xdist"):
         config.pluginmanager.register(_Controller(config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Last, so that the fault comes last in the test's id."""
+    marker = metafunc.definition.get_closest_marker("faults")
+    if marker is not None and not _runs_once(metafunc.config):
+        from . import pytest_faults
+
+        pytest_faults.multiply(metafunc, marker)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """The marker alone is enough: the test need not name the fixture."""
     names = getattr(item, "fixturenames", None)
-    if names is not None and item.get_closest_marker("recording") and "recording" not in names:
+    if names is None or "recording" in names:
+        return
+    if item.get_closest_marker("recording") or item.get_closest_marker("faults"):
         names.insert(0, "recording")
 
 
@@ -90,22 +121,32 @@ def recording(request: pytest.FixtureRequest) -> Generator[Use]:
 
     item = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
     options = _options(item)
+    test, chosen = _under_fault(item)
     named = "path" in options
-    path = item.path.parent / options.pop("path") if named else _default_path(item)
+    path = item.path.parent / options.pop("path") if named else _default_path(item, test)
     mode = mode_here(
         options.pop("mode", None) or item.config.getini("record_mode"),
         explicit=cast("Mode | None", item.config.getoption("--record-mode")),
     )
-    hint = f"To record it: pytest '{item.nodeid}' --record-mode=append (adds what is missing; rewrite begins anew)"
+    hint = f"To record it: pytest '{test}' --record-mode=append (adds what is missing; rewrite begins anew)"
+    if chosen is not None:
+        mode, options["faults"] = "replay", chosen.fault
     use = Use(path, mode, hint=hint, **options)
     use.__enter__()
+    if chosen is not None:
+        from . import pytest_faults
+
+        pytest_faults.judged_here(item, chosen, use)
     yield use
     passed = not item.stash.get(_failed, True)
     failure = None if passed else AssertionError("the test failed")
     try:
         use.__exit__(type(failure) if failure else None, failure, None)
     finally:
-        if use.replay is not None and use.mode in ("replay", "append"):
+        by_hand = (
+            item.config.getoption("--fault") is not None
+        )  # a run that ends early says nothing of what is unused
+        if use.replay is not None and use.mode in ("replay", "append") and not by_hand:
             _note(item.config, use, passed=passed, named=named)
 
 
@@ -153,11 +194,37 @@ def _options(item: pytest.Item) -> dict[str, Any]:
     return options
 
 
-def _default_path(item: pytest.Item) -> Path:
-    module, *inside = item.nodeid.split("::")
+def _runs_once(config: pytest.Config) -> bool:
+    """A test marked `faults` does so when it is to be recorded, and under the one fault of the command line."""
+    mode = config.getoption("--record-mode") or os.environ.get("RECORDER_MODE") or "replay"
+    return mode != "replay" or config.getoption("--fault") is not None
+
+
+def _under_fault(item: pytest.Item) -> tuple[str, Chosen | None]:
+    """The test's node id without the fault, and the fault that this run of it gets."""
+    given = cast("str | None", item.config.getoption("--fault"))
+    marker = item.get_closest_marker("faults")
+    if given is None and (marker is None or _runs_once(item.config)):
+        return item.nodeid, None
+    from . import pytest_faults
+
+    chosen = pytest_faults.chosen_for(item, given)
+    if chosen is None:
+        pytest.fail(
+            f"{item.nodeid}: pytest cannot run a method of unittest.TestCase once for each fault. Make it a "
+            "function or a method of a plain class; or loop over recorder.faults.standard() inside, with "
+            "self.subTest and recorder.replay(path, faults=...); or give one: pytest --fault 'cut_clean(at=4)'",
+            pytrace=False,
+        )
+    return pytest_faults.without_fault(item), chosen
+
+
+def _default_path(item: pytest.Item, test: str) -> Path:
+    """`test`: its node id."""
+    module, *inside = test.split("::")
     name = re.sub(r"[^\w.\-\[\],=]", "_", ".".join(inside))
     if len(name) > _LONGEST:
-        name = f"{name[:_LONGEST]}-{blake2b(item.nodeid.encode(), digest_size=4).hexdigest()}"
+        name = f"{name[:_LONGEST]}-{blake2b(test.encode(), digest_size=4).hexdigest()}"
     directory: str = item.config.getini("record_dir")
     return item.path.parent / directory / Path(module).stem / f"{name}.jsonl"
 

@@ -31,9 +31,11 @@ OURS = {
     "recording": {"log", "core", "analytics"},
     "server": {"tap", "replayer", "version"},
     "modes": {"tap", "replayer", "log"},
-    "pytest_plugin": {"modes", "tap", "replayer", "log"},
+    "pytest_plugin": {"modes", "pytest_faults", "tap", "replayer", "log"},
+    "pytest_faults": {"modes", "faults"},
     "testing": {"recorded"},  # an upstream that shared our parser would agree with its mistakes,
     "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them
+    "contract": {"testing", "tap", "replayer", "log", "core"},  # checks of ours, and of others' taps and players
     "check": {"demo", "testing", "recorded", "faults", "replayer", "log", "core"},
     "demo": {"recorder", "tap", "replayer", "testing", "recorded", "recording", "log", "core", "version"},
 }
@@ -42,13 +44,13 @@ OURS["cli"] = set(OURS)
 
 THIRD_PARTIES = {
     "msgspec": set(OURS),
-    "anthropic": {"tap", "replayer", "demo"},
-    "anyio": {"tap", "replayer"},
+    "anthropic": {"tap", "replayer", "contract", "demo"},
+    "anyio": {"tap", "replayer", "contract"},
     "backports": {"core"},
-    "httpx2": {"tap", "replayer", "modes", "testing", "recorded", "demo"},
+    "httpx2": {"tap", "replayer", "modes", "testing", "recorded", "contract", "demo"},
     "duckdb": {"analytics", "recording"},
     "h11": {"testing"},
-    "pytest": {"pytest_plugin"},
+    "pytest": {"pytest_plugin", "pytest_faults"},
     "click": {"cli"},
     "rich": {"cli"},
 }
@@ -77,7 +79,9 @@ def part_of(module: str) -> str:
     top, _, rest = module.partition(".")
     if top == "recorder_cli":
         return "cli"
-    inner = "recorded" if rest.startswith("testing.recorded") else rest.partition(".")[0]
+    inner = rest.partition(".")[0]
+    for own in ("recorded", "contract"):
+        inner = own if rest.startswith(f"testing.{own}") else inner
     return inner if inner in OURS else "recorder" if inner in ("", "__init__") else inner
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from functools import partial
 from pathlib import Path
 
 import anthropic
@@ -14,68 +12,15 @@ import pytest
 
 import recorder
 from recorder.modes import Use
-from recorder.testing import Reply, Upstream, message_events
+from tests.plugins.runs import HEAD, Done, hello, outcome, run_pytest
 
-HEAD = """
-import os, asyncio, unittest
-import anthropic, pytest
-
-client = anthropic.Anthropic(api_key="live", base_url=os.environ["UPSTREAM"], max_retries=0)
-
-def ask(text, client=client):
-    messages = [{"role": "user", "content": text}]
-    with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
-        return stream.get_final_text()
-"""
 pytestmark = pytest.mark.slow
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    installed = any(point.value == "recorder.pytest_plugin" for point in entry_points(group="pytest11"))
-    plugin = [] if installed else ["-p", "recorder.pytest_plugin"]
-
-    def run_pytest(
-        *args: str, upstream: Upstream | None = None, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        bare = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PYTEST_", "CI", "RECORDER_"))
-        }
-        url = upstream.url if upstream else "http://127.0.0.1:1"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            *plugin,
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:randomly",
-            "-q",
-            *args,
-        ]
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            env={**bare, "UPSTREAM": url, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run_pytest
-
-
-def hello(times: int) -> Upstream:
-    return Upstream([Reply.sse(message_events("Hel", "lo"))] * times)
-
-
-def outcome(done: subprocess.CompletedProcess[str]) -> str:
-    return done.stdout.rstrip().splitlines()[-1].partition(" in ")[0]
+    return partial(run_pytest, tmp_path)
 
 
 def test_every_kind_of_test_is_recorded_once_and_answered_ever_after(tmp_path: Path, run: Run) -> None:
@@ -96,6 +41,16 @@ class TestClass:
     def test_method(self):
         assert ask("in a class") == "Hello"
 
+@pytest.mark.recording
+class TestOfItsOwn:
+    @pytest.mark.parametrize("word", ["one"])
+    def test_method(self, word):
+        assert ask("in a class, " + word) == "Hello"
+
+    @pytest.mark.asyncio
+    async def test_async(self):
+        assert await ask_async("in a class") == "Hello"
+
 @pytest.mark.recording(mode="once", ignore=["messages.content"])
 def test_fixture(recording):
     assert recording.mode in ("rewrite", "replay")
@@ -107,35 +62,37 @@ class TestUnittest(unittest.TestCase):
         assert ask("unittest") == "Hello"
 
 @pytest.mark.recording
+class TestAsyncUnittest(unittest.IsolatedAsyncioTestCase):
+    async def test_case(self):
+        assert await ask_async("unittest") == "Hello"
+
+@pytest.mark.recording
 @pytest.mark.asyncio
 async def test_async():
-    async with anthropic.AsyncAnthropic(api_key="live", base_url=os.environ["UPSTREAM"]) as client:
-        messages = [{"role": "user", "content": "async"}]
-        async with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
-            assert await stream.get_final_text() == "Hello"
+    assert await ask_async("async") == "Hello"
 
 @pytest.mark.recording
 @pytest.mark.anyio
 async def test_anyio(anyio_backend):
-    async with anthropic.AsyncAnthropic(api_key="live", base_url=os.environ["UPSTREAM"]) as client:
-        messages = [{"role": "user", "content": "anyio"}]
-        async with client.messages.stream(model="claude-test", max_tokens=9, messages=messages) as stream:
-            assert await stream.get_final_text() == "Hello"
+    assert await ask_async("anyio") == "Hello"
 
 def test_of_something_else(request):
     assert "recording" not in request.fixturenames
 """
     )
-    with hello(9) as upstream:
-        first = run("--record-mode=once", upstream=upstream)
-        assert outcome(first) == "10 passed", first.stdout
-        assert len(upstream.received) == 9
+    with hello(12) as upstream:
+        first = run("--record-mode=once", "-n", "2", "-p", "xdist", upstream=upstream)
+        assert outcome(first) == "13 passed", first.stdout
+        assert len(upstream.received) == 12
 
     second = run("-n", "2", "-p", "xdist")
-    assert outcome(second) == "10 passed", second.stdout
+    assert outcome(second) == "13 passed", second.stdout
     assert "unused" not in second.stdout
     recorded = sorted(os.fspath(one.relative_to(tmp_path)) for one in tmp_path.rglob("*.jsonl"))
     assert recorded == [
+        "recordings/test_kinds/TestAsyncUnittest.test_case.jsonl",
+        "recordings/test_kinds/TestOfItsOwn.test_async.jsonl",
+        "recordings/test_kinds/TestOfItsOwn.test_method[one].jsonl",
         "recordings/test_kinds/TestUnittest.test_case.jsonl",
         "recordings/test_kinds/test_anyio[asyncio].jsonl",
         "recordings/test_kinds/test_anyio[trio].jsonl",

@@ -14,10 +14,13 @@ import pytest
 
 from recorder.testing import Reply, Upstream, message_events
 from tests.cli.command import heed_interrupts
+from tests.plugins.runs import run_pytest
+from tests.replayer.streams import ASK, recorded
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (recorder .*?)(?:\s+#.*)?$", README, re.MULTILINE)
+SHOWN = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
 TESTED_ELSEWHERE = ("demo", "check", "tail")
 MS = 1_000_000
 
@@ -73,7 +76,7 @@ def test_the_command_of_the_readme_that_does_not_end_goes_on_until_it_is_interru
 
 
 def test_the_no_match_of_the_readme_is_what_one_sees(directory: Path) -> None:
-    [shown] = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    shown, _ = SHOWN
     program = """
 import recorder
 client = recorder.replay("recordings/").client()
@@ -87,3 +90,23 @@ client.messages.create(model="claude-haiku-4-5", max_tokens=64, stream=True,
         return re.sub(r"anthropic [\d.]+", "anthropic VERSION", text).strip()
 
     assert stripped(done.stderr).endswith(stripped(shown))
+
+
+@pytest.mark.slow
+def test_the_verdict_of_the_readme_is_what_one_sees(tmp_path: Path) -> None:
+    recorded(tmp_path / "weather.jsonl")
+    (tmp_path / "test_weather.py").write_text(
+        f"""
+import anthropic, pytest
+
+@pytest.mark.recording("weather.jsonl")
+@pytest.mark.faults
+def test_half_an_answer_is_not_taken_for_one():
+    with anthropic.Anthropic(api_key="none").messages.stream(**{ASK!r}) as stream:
+        stream.get_final_message()
+"""
+    )
+    done = run_pytest(tmp_path, "-k", "cut_clean")
+
+    _, shown = SHOWN
+    assert shown in done.stdout

@@ -93,7 +93,8 @@ class Replay(stand_in.Answerer):
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
         self._injector = None if faults is None else Injector(faults, instant=self._instant)
-        self._ended: Ended = "unknown"
+        self.ended: Ended = "unknown"
+        """How the run ended, for a verdict: leaving the `with` block says so, or who runs it by other means."""
 
     @property
     def streams(self) -> list[Stream]:
@@ -129,7 +130,7 @@ class Replay(stand_in.Answerer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended = "well" if kind is None else "badly"
+        self.ended = "well" if kind is None else "badly"
         super().__exit__(kind, error, trace)
 
     def __call__(self, function: Function) -> Function:
@@ -182,7 +183,7 @@ class Replay(stand_in.Answerer):
         return judge(
             self._injector.served,
             real_time=not self._instant,
-            ended=self._ended,
+            ended=self.ended,
             output=output,
             max_attempts=max_attempts,
         )

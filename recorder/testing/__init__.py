@@ -14,6 +14,9 @@ deadlines, so a late step delays no later one.
 
 `answer_from` makes the upstream answer from recordings, `reply_of` makes a script of one recorded stream.
 These two are loaded when first used: unlike the rest they need the library, and the SDK.
+
+`recorder.testing.contract` has the checks that we hold our own tap, parser and player to. README.md, beside this
+file, shows all of it.
 """
 
 from __future__ import annotations

@@ -57,3 +57,10 @@ def permissions_apply() -> Iterator[None]:
 def contents(directory: Path) -> dict[Path, bytes]:
     """Every file below, to see later that nothing was changed, added or removed."""
     return {path: path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def rows(output: str) -> list[dict[str, str]]:
+    """A table in plain text, by its header; the last column may hold spaces."""
+    head, *lines = output.splitlines()
+    names = head.split()
+    return [dict(zip(names, line.split(None, len(names) - 1), strict=False)) for line in lines]

@@ -19,6 +19,7 @@ from recorder.core.plain import PIECE
 from recorder.core.records import Bytes, End, ErrorInfo, Event, Gap, Record
 from recorder.core.redact import Secrets
 from recorder.core.zstd import ZstdCompressor
+from recorder.testing.contract import check_lossless
 
 SSE = [("Content-Type", "text/event-stream; charset=utf-8")]
 PIECES = st.one_of(
@@ -81,6 +82,10 @@ def test_any_bytes_in_any_chunks_come_back(body: bytes, cuts: list[int]) -> None
     end = records[-1]
     assert isinstance(end, End)
     assert (end.chunks, end.bytes) == (len(chunks), len(body))
+
+
+def test_bodies_in_which_parsers_break_come_back() -> None:
+    assert check_lossless(lambda chunks: [chunk.data for chunk in wire.chunks(records_of(chunks))]) > 100
 
 
 @given(body=BODIES, cuts=st.lists(st.integers(0, 400), max_size=12))

@@ -22,6 +22,7 @@ from recorder.core.lines import encode_line
 from recorder.core.records import FORMAT, Header
 from recorder.core.redact import Secrets
 from recorder.testing import Received, Reply, Upstream, encode_event, message_events
+from tests.replayer.streams import ASK, Outcome, read, read_async
 
 MS = 1_000_000
 TEXTS = ("Hel", "lo ", "world")
@@ -42,46 +43,7 @@ BROKEN: dict[str, Callable[[], Reply]] = {
 
 
 def ask(text: str = "hi", **more: Any) -> dict[str, Any]:
-    return {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": text}], **more}
-
-
-Outcome = tuple[list[Any], Any]
-
-
-def outcome_of(error: Exception) -> Any:
-    """What an application can tell by. (An error of httpx2 also has one of httpcore2 as its cause, live.)"""
-    cause = type(error.__cause__) if isinstance(error, anthropic.AnthropicError) else None
-    return type(error), str(error), getattr(error, "status_code", None), cause
-
-
-def read(client: anthropic.Anthropic, way: str) -> Outcome:
-    seen: list[Any] = []
-    try:
-        if way == "create":
-            for event in client.messages.create(**ask(), stream=True):
-                seen.append(event.to_dict())
-            return seen, None
-        with client.messages.stream(**ask()) as stream:
-            for text in stream.text_stream:
-                seen.append(text)
-            return seen, stream.get_final_message().to_dict()
-    except Exception as error:
-        return seen, outcome_of(error)
-
-
-async def read_async(client: anthropic.AsyncAnthropic, way: str) -> Outcome:
-    seen: list[Any] = []
-    try:
-        if way == "create":
-            async for event in await client.messages.create(**ask(), stream=True):
-                seen.append(event.to_dict())
-            return seen, None
-        async with client.messages.stream(**ask()) as stream:
-            async for text in stream.text_stream:
-                seen.append(text)
-            return seen, (await stream.get_final_message()).to_dict()
-    except Exception as error:
-        return seen, outcome_of(error)
+    return {**ASK, "messages": [{"role": "user", "content": text}], **more}
 
 
 OPTIONS: dict[str, Any] = {"api_key": "k", "max_retries": 0, "timeout": httpx2.Timeout(5, read=0.15)}

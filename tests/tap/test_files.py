@@ -27,12 +27,9 @@ from tests.tap.calls import (
     async_client,
     check_hello,
     client,
-    close_clients,
     hello,
     recorded,
 )
-
-__all__ = ["close_clients"]
 
 
 def test_a_full_queue_drops_and_says_so_and_the_stream_is_whole(

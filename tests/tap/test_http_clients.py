@@ -20,8 +20,7 @@ import recorder
 from recorder.log.streams import Stream
 from recorder.log.verify import verify
 from recorder.testing import Received, Reply, Upstream, encode_event, message_events
-
-from .colours import COLOURS, all_of, got, new_client, run, within
+from recorder.testing.contract.colours import COLOURS, all_of, got, new_client, run, within
 
 ASK: dict[str, Any] = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
 EVENTS = message_events("Hel", "lo")

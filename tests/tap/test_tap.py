@@ -28,12 +28,9 @@ from tests.tap.calls import (
     async_client,
     check_hello,
     client,
-    close_clients,
     hello,
     recorded,
 )
-
-__all__ = ["close_clients"]
 
 
 def read_sync(one: anthropic.Anthropic) -> dict[str, Callable[[], Any]]:

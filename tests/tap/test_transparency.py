@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,148 +12,24 @@ import pytest
 
 import recorder
 from recorder.log.verify import verify
-from recorder.testing import (
-    Received,
-    Reply,
-    Step,
-    Upstream,
-    bedrock_exception,
-    encode_event,
-    gzip_steps,
-    message_events,
-)
-
-from .colours import COLOURS, all_of, each, got, new_client, run, within
-
-ASK: dict[str, Any] = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
-EVENTS = message_events("Hel", "lo ", "wör", "ld")
-HELLO = Reply.sse(EVENTS)
-OVERLOADED = Reply.error(529, "overloaded_error", "Overloaded", headers={"retry-after-ms": "1"})
-ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-STEPS = tuple(Step(at=0, data=encode_event(event)) for event in EVENTS)
-ZIPPED = Reply(headers={"content-type": "text/event-stream", "content-encoding": "gzip"}, steps=gzip_steps(STEPS))
-BAD_ZIP = Reply(headers=ZIPPED.headers, steps=(Step(at=0, data=ZIPPED.steps[0].data + b"\0 no gzip"),))
-SCENARIOS: dict[str, list[Reply]] = {
-    "normal": [HELLO],
-    "error event": [Reply.sse([*EVENTS[:3], ERROR])],
-    "cut": [Reply.sse(EVENTS[:4], end="cut")],
-    "reset": [Reply.sse(EVENTS[:4], end="reset", end_at=20_000_000)],
-    "silence": [Reply.sse(EVENTS[:4], end="hang")],
-    "truncated": [Reply.sse(EVENTS[:4])],
-    "no event at all": [Reply.sse([])],
-    "gzip": [ZIPPED],
-    "broken gzip": [BAD_ZIP],
-    "bad utf-8": [Reply.sse([*map(encode_event, EVENTS[:2]), b"event: x\ndata: \xff\n\n"])],
-    "binary frames": [Reply.sse([bedrock_exception("x", "y")])],
-    "429 then 200": [Reply.error(429, "rate_limit_error", "Slow", headers={"retry-after-ms": "1"}), HELLO],
-    "529 to the end": [OVERLOADED, OVERLOADED],
-    "400": [Reply.error(400, "invalid_request_error", "No")],
-    "cut before the headers": [Reply.drop("cut"), HELLO],
-    "html": [Reply(status=502, headers={"content-type": "text/html", "retry-after-ms": "1"}, steps=(Step(at=0, data=b"<h1>bad"),)), HELLO],
-}  # fmt: skip
-Saw = dict[str, Any]
-
-
-def links(error: BaseException | None) -> list[Any]:
-    """The exception and what led to it."""
-    if error is None:
-        return []
-    said = [re.sub(r"scope [0-9a-f]+", "scope", str(part)) for part in (error, *error.args)]
-    here = (type(error).__module__, type(error).__qualname__, said)
-    return [here, links(error.__cause__), links(error.__context__), error.__suppress_context__]
-
-
-async def events(one: Any, saw: Saw) -> None:
-    stream = await got(one.messages.create(**ASK, stream=True))
-    await note_response(stream.response, saw)
-    async for event in each(stream):
-        saw["items"].append(event.to_dict())
-
-
-async def accumulated(one: Any, saw: Saw) -> None:
-    async with within(one.messages.stream(**ASK)) as stream:
-        await note_response(stream.response, saw)
-        async for event in each(stream):
-            saw["items"].append(event.type)
-        saw["items"].append((await got(stream.get_final_message())).to_dict())
-
-
-async def chunks(one: Any, saw: Saw) -> None:
-    async with within(one.messages.with_streaming_response.create(**ASK, stream=True)) as response:
-        await note_response(response.http_response, saw)
-        async for chunk in each(response.iter_bytes()):
-            saw["items"].append(chunk)
-
-
-async def wire(one: Any, saw: Saw) -> None:
-    async with within(one.messages.with_streaming_response.create(**ASK, stream=True)) as response:
-        http = response.http_response
-        async for chunk in each(http.aiter_raw() if hasattr(http.stream, "aclose") else http.iter_raw()):
-            saw["items"].append(chunk)
-        await note_response(http, saw)
-
-
-async def whole(one: Any, saw: Saw) -> None:
-    saw["items"].append((await got(one.messages.create(**ASK))).to_dict())
-
-
-async def note_response(response: Any, saw: Saw) -> None:
-    saw["response"] = (response.status_code, response.http_version, sorted(response.headers))
-    saw["observer"] = response.stream.stream_observer if hasattr(response.stream, "stream_observer") else None
-
-
-Way = Callable[[Any, Saw], Awaitable[None]]
-Call = tuple[list[Reply], Way]
-WAYS: tuple[Way, ...] = (events, accumulated, chunks, wire, whole)
-
-
-def trace(colour: str, calls: list[Call], tap: recorder.Tap | None, **options: Any) -> list[Saw]:
-    """What can be seen of each call on one client, and of an ordinary one after it."""
-    script: list[Reply] = []
-
-    def answer(received: Received) -> Reply:
-        return script.pop(0)
-
-    async def call(one: Any, replies: list[Reply], way: Way) -> Saw:
-        saw: Saw = {"items": [], "error": None}
-        script[:] = [*replies, HELLO]
-        try:
-            await way(one, saw)
-        except BaseException as error:
-            saw["error"] = links(error)
-        script[:] = [HELLO]
-        stream = await got(one.with_options(timeout=20).messages.create(**ASK, stream=True))
-        saw["after"] = [event.type for event in await all_of(stream)]
-        saw["elapsed"] = stream.response.elapsed.total_seconds() > 0
-        return saw
-
-    async def main() -> list[Saw]:
-        async with within(
-            new_client(colour, upstream.url, **{"timeout": 20, "max_retries": 1, **options})
-        ) as client:
-            one = tap.wrap(client) if tap else client
-            return [await call(one, replies, way) for replies, way in calls]
-
-    with Upstream(answer) as upstream:
-        saws = run(colour, main)
-        upstream.settle()
-        requests = [(one.method, one.target, one.connection, one.body) for one in upstream.received]
-        left = len(upstream.closed_by_client)
-    return [*saws, {"requests": requests, "left": left}]
+from recorder.testing import Reply
+from recorder.testing.contract import COLOURS, SCENARIOS, Call, Saw, Way, check_calls, check_scenario, trace
+from recorder.testing.contract.colours import all_of, each, got, within
+from recorder.testing.contract.transparent import ASK, EVENTS, accumulated, events, whole
 
 
 def check(tmp_path: Path, colour: str, calls: list[Call], **options: Any) -> list[Saw]:
-    plain = trace(colour, calls, None, **options)
     with recorder.Tap(tmp_path) as tap:
-        tapped = trace(colour, calls, tap, **options)
-        gc.collect()  # what an older SDK drops in a cycle ends before the tap does
-
-    assert tapped == plain
-    assert [problem for one in verify([*tmp_path.iterdir()]) for problem in one.problems] == []
-    streams = [*recorder.open(tmp_path).streams()]
-    assert len(streams) == len(plain[-1]["requests"])
-    assert all(stream.end is not None for stream in streams)
+        plain = check_calls(tap.wrap, colour, calls, **options)
+    check_recorded(tmp_path, len(plain[-1]["requests"]))
     return plain
+
+
+def check_recorded(path: Path, requests: int) -> None:
+    assert [problem for one in verify([*path.iterdir()]) for problem in one.problems] == []
+    streams = [*recorder.open(path).streams()]
+    assert len(streams) == requests
+    assert all(stream.end is not None for stream in streams)
 
 
 @pytest.mark.parametrize("colour", COLOURS)
@@ -163,11 +37,9 @@ def check(tmp_path: Path, colour: str, calls: list[Call], **options: Any) -> lis
 # The SDK's own generators, left to the garbage collector on trio, with or without us.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_server_decides_what_is_seen(tmp_path: Path, scenario: str, colour: str) -> None:
-    timeout = 0.3 if scenario == "silence" else 20
-    ways = (
-        WAYS[:1] if scenario == "cut before the headers" else WAYS
-    )  # the SDK waits half a second before its retry
-    check(tmp_path, colour, [(SCENARIOS[scenario], way) for way in ways], timeout=timeout)
+    with recorder.Tap(tmp_path) as tap:
+        plain = check_scenario(tap.wrap, scenario, colour)
+    check_recorded(tmp_path, len(plain[-1]["requests"]))
 
 
 async def first_of(one: Any, saw: Saw) -> Any:
@@ -347,7 +219,7 @@ def test_the_sdks_own_spans_are_the_same(tmp_path: Path, content: str, colour: s
         provider.add_span_processor(SimpleSpanProcessor(exporter))
         options = {"tracer_provider": provider, "propagation": False, "traces": {"content_mode": content}}
         calls = [(SCENARIOS[name], way) for name in TRACED for way in (events, accumulated, whole)]
-        trace(colour, [*calls, (ENDLESS, by_close)], tap, open_telemetry=options)
+        trace(tap and tap.wrap, colour, [*calls, (ENDLESS, by_close)], open_telemetry=options)
         return [
             (
                 span.name, span.kind, span.status.status_code, span.status.description,

@@ -28,12 +28,9 @@ from tests.tap.calls import (
     async_client,
     check_hello,
     client,
-    close_clients,
     hello,
     recorded,
 )
-
-__all__ = ["close_clients"]
 
 
 def test_the_transport_records_any_httpx2_client_and_sees_what_is_sent(tmp_path: Path) -> None:

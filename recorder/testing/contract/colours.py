@@ -1,10 +1,10 @@
-"""One piece of test for three kinds of client: sync, and async on asyncio and on trio."""
+"""One piece of code for three kinds of client: sync, and async on asyncio and on trio."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anthropic
@@ -26,7 +26,8 @@ def run(colour: str, use: Callable[[], Awaitable[Any]]) -> Any:
 
 
 def new_client(colour: str, url: str, **options: Any) -> Any:
-    kind = anthropic.Anthropic if colour == "sync" else anthropic.AsyncAnthropic
+    """The SDK's client for `url`, without retries unless `options` say otherwise."""
+    kind: Any = anthropic.Anthropic if colour == "sync" else anthropic.AsyncAnthropic
     return kind(base_url=url, **{"api_key": "sk-ant-test-abcdefghijkl", "max_retries": 0, **options})
 
 
@@ -51,9 +52,9 @@ async def all_of(values: Any) -> list[Any]:
 
 
 @asynccontextmanager
-async def within(manager: Any) -> AsyncIterator[Any]:
+async def within(manager: Any) -> AsyncGenerator[Any]:
     """`with` or `async with`."""
-    if isinstance(manager, AbstractAsyncContextManager) or hasattr(manager, "__aenter__"):
+    if hasattr(manager, "__aenter__"):
         async with manager as entered:
             yield entered
     else:
