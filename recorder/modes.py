@@ -31,7 +31,7 @@ from .log.streams import Stream, read_streams
 from .replayer import stand_in
 from .replayer.drift import drift
 from .replayer.errors import Drift, NoMatch
-from .replayer.schedule import ReplayTiming
+from .replayer.schedule import ReplayClock, ReplayTiming
 from .replayer.session import Replay
 from .tap.middleware import Tap
 from .tap.transport import TapTransport
@@ -74,6 +74,7 @@ class Use(stand_in.Answerer):
         timing: ReplayTiming = "instant",
         speed: float = 1.0,
         idle_limit: float | None = None,
+        clock: ReplayClock = "real",
         ignore: Sequence[str] = (),
         hint: str = "",
         tap: Callable[[Path], Tap] = Tap,
@@ -83,8 +84,15 @@ class Use(stand_in.Answerer):
         self.mode: Mode = mode
         self._hint = hint or "Record it: RECORDER_MODE=append adds what is missing, rewrite begins anew."
         self._make_replay = partial(
-            Replay, path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, hint=self._hint
+            Replay,
+            path,
+            timing=timing,
+            speed=speed,
+            idle_limit=idle_limit,
+            ignore=ignore,
+            hint=self._hint,
         )
+        self._clock: ReplayClock = clock
         self._make_tap = tap
         self.replay: Replay | None = None
         """What answers, where something is replayed."""
@@ -110,17 +118,22 @@ class Use(stand_in.Answerer):
         if self.mode in ("replay", "verify") or (there and self.mode in ("append", "rewrite")):
             if not there:
                 raise RecordingError(self.path, "no such recording", self._hint[0].lower() + self._hint[1:])
-            self.replay = self._make_replay()
+            # what is asked live takes real time
+            self.replay = self._make_replay(clock=self._clock if self.mode == "replay" else "real")
         if self.mode == "record":
             self._tap = self._make_tap(self.path)
         elif self.mode in ("append", "rewrite", "verify"):
             self._kept_in = Path(tempfile.mkdtemp(prefix="recorder-"))
             self._tap = self._make_tap(self._new)
+        if self.replay is not None:
+            self.replay.start_clock()
         return super().__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.replay is not None:
+            self.replay.stop_clock()
         try:
             super().__exit__(kind, error, trace)
         finally:
@@ -231,6 +244,7 @@ def use(
     timing: ReplayTiming = "instant",
     speed: float = 1.0,
     idle_limit: float | None = None,
+    clock: ReplayClock = "real",
     ignore: Sequence[str] = (),
     tap: Callable[[Path], Tap] = Tap,
 ) -> Use:
@@ -245,6 +259,7 @@ def use(
         timing=timing,
         speed=speed,
         idle_limit=idle_limit,
+        clock=clock,
         ignore=ignore,
         tap=tap,
     )
