@@ -7,20 +7,27 @@ are due. So what an application measures is what it would have measured, and to 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread
 import heapq
 import itertools
 import math
+import queue
+import selectors
 import sys
 import threading
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from .errors import ClockError
 
 _PATIENCE_S = 0.001
-"""Real time for which a thread that runs, or a socket, may still do something before the clock jumps. A thread
-that only waits, for another one or for a queue, cannot be told from one that computes."""
+"""Real time that a thread that was just woken, or a socket, is given before the clock jumps."""
+_RUNNING_TRIES = 100
+"""How often that is given to a thread that does not look as if it waited: it computes, or it waits otherwise."""
+_WAITING_IN = {threading.__file__, queue.__file__, selectors.__file__, concurrent.futures.thread.__file__}
+"""Where a thread waits for another one."""
 _NEVER = sys.maxsize
 
 
@@ -92,51 +99,58 @@ class VirtualClock:
                 inner.time.go_on(real_now)
         self._loops.clear()
 
-    def idle(self, deadline: int | None, *, elsewhere: Callable[[float], object]) -> None:
+    def idle(self, deadline: int | None, *, elsewhere: Callable[[float | None], object]) -> None:
         """A loop has nothing to do before `deadline` (ns elapsed). Jump, unless something comes from elsewhere:
-        `elsewhere` waits for that, as many seconds as it is told."""
-        mine = _NEVER if deadline is None else deadline
-        thread = threading.current_thread()
-        with self._changed:
-            insort(self._waiting, mine)
-            outside = thread not in self.threads
-            self.threads.add(thread)
-            jumped = self._jump() if deadline is not None and self._all_asleep() else False
-            self._changed.notify_all()
-        came = None if jumped else elsewhere(_PATIENCE_S if deadline is not None else -1)
-        with self._changed:
-            if not jumped and not came and deadline is not None:
-                self._jump()
-            self._waiting.remove(mine)
-            if outside:
-                self.threads.discard(thread)
-            self._changed.notify_all()
+        `elsewhere` waits for that, as many seconds as it is told, and says whether it came."""
+        with self._sleeping(_NEVER if deadline is None else deadline):
+            if deadline is None:
+                elsewhere(None)
+                return
+            tries = 0
+            while self._now < deadline and not self._try_to_jump(tries) and not elsewhere(_PATIENCE_S):
+                tries += 1
 
     def _sleep_until(self, deadline: int) -> None:
-        if (clock := _trio_clock()) is not None and deadline > self._now:
-            clock.jump((deadline - self._now) / 1e9)
+        if (clock := _trio_clock()) is not None:
+            if deadline > self._now:
+                clock.jump((deadline - self._now) / 1e9)
             return
+        tries = 0
+        with self._sleeping(deadline):
+            while self._now < deadline:
+                self._try_to_jump(tries)
+                with self._changed:
+                    if self._now < deadline:
+                        tries = 0 if self._changed.wait(_PATIENCE_S) else tries + 1
+
+    @contextmanager
+    def _sleeping(self, deadline: int) -> Generator[None]:
         thread = threading.current_thread()
         with self._changed:
-            if deadline <= self._now:
-                return
             insort(self._waiting, deadline)
             outside = thread not in self.threads
             self.threads.add(thread)
-            try:
-                self._changed.notify_all()
-                while self._now < deadline:
-                    if self._all_asleep() or not self._changed.wait(_PATIENCE_S):
-                        self._jump()
-            finally:
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
                 self._waiting.remove(deadline)
                 if outside:
                     self.threads.discard(thread)
                 self._changed.notify_all()
 
-    def _all_asleep(self) -> bool:
-        """Every thread sleeps, and none of them has reached its deadline."""
-        return len(self._waiting) >= len(self.threads) and self._waiting[0] > self._now
+    def _try_to_jump(self, tries: int) -> bool:
+        """Nothing has happened for `tries` times `_PATIENCE_S`. At once where every thread sleeps."""
+        with self._changed:
+            asleep = len(self._waiting) >= len(self.threads)
+            return (asleep or tries >= _RUNNING_TRIES or (tries > 0 and self._nobody_runs())) and self._jump()
+
+    def _nobody_runs(self) -> bool:
+        """As far as can be seen, every thread waits for another one."""
+        mine, frames = threading.get_ident(), sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+        others = (frames.get(thread.ident or 0) for thread in self.threads if thread.ident != mine)
+        return all(frame is None or frame.f_code.co_filename in _WAITING_IN for frame in others)
 
     def _jump(self) -> bool:
         """To the first deadline; not past one that its thread has not noticed yet."""
@@ -194,12 +208,9 @@ class IdleSelector:
         if deadline is not None and len(self.real.get_map()) > 1:  # one is the loop's own
             ready = self.real.select(_PATIENCE_S)
         if not ready:
-            self._clock.idle(deadline, elsewhere=lambda wait: ready.extend(self._wait(wait)) or ready)
+            self._clock.idle(deadline, elsewhere=lambda seconds: ready.extend(self.real.select(seconds)) or ready)
             self._wake(self._clock.elapsed())
         return ready
-
-    def _wait(self, seconds: float) -> list[Any]:
-        return self.real.select(None if seconds < 0 else seconds)
 
     def _wake(self, now: int) -> bool:
         """Tell those whose time has come, the earliest first."""

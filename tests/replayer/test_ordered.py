@@ -345,7 +345,7 @@ async def test_a_stream_that_a_fault_makes_to_be_served_again(tmp_path: Path) ->
     with recorder.replay(
         path,
         timing="ordered",
-        faults=lambda stream, times: "overloaded" if stream.id == "s0" and not times else None,
+        faults=lambda stream, times: "status(code=529)" if stream.id == "s0" and not times else None,
     ):
         async with anthropic.AsyncAnthropic(api_key="k") as client:
             seen: Seen = []
