@@ -33,7 +33,7 @@ from .replayer.drift import drift
 from .replayer.errors import Drift, NoMatch
 from .replayer.faults.inject import Faults
 from .replayer.match import Matcher
-from .replayer.schedule import ReplayTiming
+from .replayer.schedule import ReplayClock, ReplayTiming
 from .replayer.session import Replay
 from .tap.middleware import Tap
 from .tap.transport import TapTransport
@@ -77,6 +77,7 @@ class Use(stand_in.Answerer):
         timing: ReplayTiming = "instant",
         speed: float = 1.0,
         idle_limit: float | None = None,
+        clock: ReplayClock = "real",
         ignore: Sequence[str] = (),
         match: Matcher | None = None,
         hint: str = "",
@@ -98,6 +99,7 @@ class Use(stand_in.Answerer):
             hint=self._hint,
             faults=faults,
         )
+        self._clock: ReplayClock = clock
         self._make_tap = tap
         self.replay: Replay | None = None
         """What answers, where something is replayed."""
@@ -125,17 +127,22 @@ class Use(stand_in.Answerer):
         if self.mode in ("replay", "verify") or (there and self.mode in ("append", "rewrite")):
             if not there:
                 raise RecordingError(self.path, "no such recording", self._hint[0].lower() + self._hint[1:])
-            self.replay = self._make_replay()
+            # what is asked live takes real time
+            self.replay = self._make_replay(clock=self._clock if self.mode == "replay" else "real")
         if self.mode == "record":
             self._tap = self._make_tap(self.path)
         elif self.mode in ("append", "rewrite", "verify"):
             self._kept_in = Path(tempfile.mkdtemp(prefix="recorder-"))
             self._tap = self._make_tap(self._new)
+        if self.replay is not None:
+            self.replay.start_clock()
         return super().__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.replay is not None:
+            self.replay.stop_clock()
         try:
             super().__exit__(kind, error, trace)
         finally:
@@ -246,6 +253,7 @@ def use(
     timing: ReplayTiming = "instant",
     speed: float = 1.0,
     idle_limit: float | None = None,
+    clock: ReplayClock = "real",
     ignore: Sequence[str] = (),
     match: Matcher | None = None,
     tap: Callable[[Path], Tap] = Tap,
@@ -261,6 +269,7 @@ def use(
         timing=timing,
         speed=speed,
         idle_limit=idle_limit,
+        clock=clock,
         ignore=ignore,
         match=match,
         tap=tap,

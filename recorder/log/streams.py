@@ -53,6 +53,11 @@ class Stream:
         return [record for record in self.records if isinstance(record, Event)]
 
     @property
+    def sent(self) -> int:
+        """When it was sent, Unix time in ns: by the monotonic clock, put on the wall clock once a segment."""
+        return self.header.wall - self.header.mono + self.request.mono
+
+    @property
     def is_without_text(self) -> bool:
         """Whether its text was left out, all of it or of some events."""
         return "timing" in (self.request.redacted or ()) or (

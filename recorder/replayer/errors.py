@@ -56,5 +56,9 @@ class Drift(AssertionError):
         self.differences = differences
 
 
+class ClockError(AnthropicError, RuntimeError):
+    """A virtual clock cannot drive this event loop, or nobody is in it."""
+
+
 class FaultError(AnthropicError, ValueError):
     """A fault that does not exist, or not with these parameters."""

@@ -171,8 +171,8 @@ class Shelf:
 
 
 def _sent(stream: Stream) -> tuple[int, str]:
-    """Orders streams as they were sent: by the monotonic clock, put on the wall clock once for each segment."""
-    return stream.header.wall - stream.header.mono + stream.request.mono, stream.id
+    """Orders streams as they were sent."""
+    return stream.sent, stream.id
 
 
 def _add(attempts: _Attempts, stream: Stream) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 import anyio
 import anyio.lowlevel
 
 from recorder.log.streams import Stream
 
-ReplayTiming = Literal["instant", "recorded"]
+ReplayTiming = Literal["instant", "ordered", "recorded"]
+ReplayClock = Literal["real", "virtual"]
 _SPIN_NS = 1_200_000
 """An event loop wakes up to 2 ms late: sleep until this much before, then yield to it until it is time."""
 
@@ -26,7 +27,7 @@ class Pace:
     def __init__(
         self, stream: Stream, timing: ReplayTiming, speed: float = 1.0, idle_limit: float | None = None
     ) -> None:
-        self.instant = timing == "instant"
+        self.instant = timing != "recorded"
         self._speed = speed
         self._starts: list[int] = []
         """Recorded times at which a silence began that is too long."""
@@ -53,16 +54,40 @@ def _arrivals(stream: Stream) -> list[int]:
     return sorted([*times, *([response.at] if response else []), *([end.at] if end else [])])
 
 
+class Clock(Protocol):
+    """What answers wait by; all times are ns."""
+
+    def now(self) -> int:
+        """Monotonic."""
+        ...
+
+    def sleep_until(self, deadline: int) -> None:
+        """Block the thread until `now()` is `deadline`."""
+        ...
+
+    async def sleep_until_async(self, deadline: int) -> None:
+        """The same for a task of asyncio or trio."""
+        ...
+
+
+class RealClock:
+    """`perf_counter_ns`."""
+
+    now = staticmethod(time.perf_counter_ns)
+
+    def sleep_until(self, deadline: int) -> None:
+        sleep_until(deadline)
+
+    async def sleep_until_async(self, deadline: int) -> None:
+        """To the precision of `_SPIN_NS` or better."""
+        left = deadline - self.now()
+        if left > _SPIN_NS:
+            await anyio.sleep((left - _SPIN_NS) / 1e9)
+        while self.now() < deadline:
+            await anyio.lowlevel.checkpoint()
+
+
 def sleep_until(deadline: int) -> None:
     """Block until `deadline`, in ns of `time.perf_counter_ns`."""
     while (left := deadline - time.perf_counter_ns()) > 0:
         time.sleep(left / 1e9)
-
-
-async def sleep_until_async(deadline: int) -> None:
-    """The same for asyncio and trio, to the precision of `_SPIN_NS` or better."""
-    left = deadline - time.perf_counter_ns()
-    if left > _SPIN_NS:
-        await anyio.sleep((left - _SPIN_NS) / 1e9)
-    while time.perf_counter_ns() < deadline:
-        await anyio.lowlevel.checkpoint()

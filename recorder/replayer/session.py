@@ -10,7 +10,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast, get_args
 
 import anthropic
 import httpx2
@@ -19,14 +19,17 @@ from recorder.core.fingerprint import path_of
 from recorder.log.reader import Problem, RecordingError, find_segments
 from recorder.log.streams import Stream, read_streams
 
-from . import stand_in
+from . import stand_in, virtual_time
 from .asked import asked, asked_by
-from .faults.inject import Faults, Injected, Injector
+from .errors import ClockError
+from .faults.inject import Faults, Injected, Injector, Served
 from .faults.verdict import Ended, Verdict, judge
 from .match import Matcher, Shelf
-from .schedule import Pace, ReplayTiming
+from .order import Order
+from .schedule import Clock, Pace, RealClock, ReplayClock, ReplayTiming
 from .script import Script, at_once, script_of
 from .transport import ReplayTransport, Serving
+from .virtual import VirtualClock
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PLACEHOLDER_KEY = "replayed-no-key-needed"
@@ -35,8 +38,12 @@ _PLACEHOLDER_KEY = "replayed-no-key-needed"
 class Replay(stand_in.Answerer):
     """A recording that answers requests. Each recorded stream is served once.
 
-    timing: `instant` (no waiting, nor before the retry of an error response) or `recorded`: every chunk at its
-    recorded time from the send, divided by `speed`, silences cut to `idle_limit` seconds.
+    timing: `instant` (no waiting, nor before the retry of an error response), `ordered` (the same, and what
+    concurrent streams bring comes in its recorded order) or `recorded`: every chunk at its recorded time from the
+    send, divided by `speed`, silences cut to `idle_limit` seconds.
+
+    clock: `real`, or `virtual` inside the `with` block: nothing waits, and `time` and asyncio tell the time that
+    it would be. Then entering raises ClockError in an event loop that is not asyncio's own.
 
     Requests are matched by method, path and body. `ignore` names fields of the body that are not compared, as
     dotted paths (`metadata.user_id` always is); `hint` ends the message of a `NoMatch`. `match(recorded, asked)`
@@ -56,13 +63,14 @@ class Replay(stand_in.Answerer):
         timing: ReplayTiming = "instant",
         speed: float = 1.0,
         idle_limit: float | None = None,
+        clock: ReplayClock = "real",
         ignore: Sequence[str] = (),
         match: Matcher | None = None,
         hint: str = "Record it again if the change is meant.",
         faults: Faults | None = None,
     ) -> None:
-        if timing not in ("instant", "recorded"):
-            raise ValueError(f"timing is {timing!r}; it is 'instant' or 'recorded'")
+        _check("timing", timing, get_args(ReplayTiming))
+        _check("clock", clock, get_args(ReplayClock))
         if not speed > 0:
             raise ValueError(f"speed is {speed!r}; it is a number above 0")
         if idle_limit is not None and not idle_limit >= 0:
@@ -72,6 +80,7 @@ class Replay(stand_in.Answerer):
             timing=timing,
             speed=speed,
             idle_limit=idle_limit,
+            clock=clock,
             ignore=ignore,
             match=match,
             hint=hint,
@@ -89,10 +98,13 @@ class Replay(stand_in.Answerer):
             if stream.is_without_text
         ]
         self._shelf = Shelf(whole, self.name, ignore=ignore, match=match, hint=hint)
-        self._instant = timing == "instant"
+        self._instant = timing != "recorded"
+        self._order = Order(self._shelf.streams) if timing == "ordered" else None
+        self._virtual = clock == "virtual"
+        self._clock: Clock | None = None if self._virtual else RealClock()
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
         self._transport = ReplayTransport(self._answer)
-        self._injector = None if faults is None else Injector(faults, instant=self._instant)
+        self._injector = None if faults is None else Injector(faults, instant=self._instant, clock=self._now)
         self.ended: Ended = "unknown"
         """How the run ended, for a verdict: leaving the `with` block says so, or who runs it by other means."""
 
@@ -127,11 +139,27 @@ class Replay(stand_in.Answerer):
         http = anthropic.DefaultAsyncHttpxClient(transport=self._transport)
         return anthropic.AsyncAnthropic(**options, http_client=http)
 
+    def __enter__(self) -> Self:
+        self.start_clock()
+        return super().__enter__()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.ended = "well" if kind is None else "badly"
+        self.stop_clock()
         super().__exit__(kind, error, trace)
+
+    def start_clock(self) -> None:
+        """Put this thread into the virtual clock, where that was asked for; entering does it."""
+        if self._virtual and self._clock is None:
+            self._clock = virtual_time.enter()
+
+    def stop_clock(self) -> None:
+        """The opposite; leaving does it."""
+        if isinstance(self._clock, VirtualClock):
+            virtual_time.leave(self._clock)
+            self._clock = None
 
     def __call__(self, function: Function) -> Function:
         """Decorate a function, sync or async: each call of it is answered from the beginning."""
@@ -190,16 +218,34 @@ class Replay(stand_in.Answerer):
 
     def _answer(self, request: httpx2.Request) -> Serving:
         self.requests += 1
+        if self._clock is None:
+            raise ClockError(f"{self.name}: clock='virtual' holds inside its `with` block, and this is outside")
         one = asked(request)
         if self._injector is None:
-            return Serving(self._script(self._shelf.take(one)), self._instant)
-        script_of = at_once if self._instant else self._script
-        served = self._injector.serve(self._shelf.key(one), lambda: self._shelf.take(one), script_of)
-        return Serving(served.script, self._instant, served)
+            stream = self._shelf.take(one)
+            return self._serving(stream, self._script(stream), self._clock, None)
+        served = self._injector.serve(self._shelf.key(one), lambda: self._shelf.take(one), self._faultless)
+        return self._serving(served.stream, served.script, self._clock, served)
+
+    def _serving(self, stream: Stream, script: Script, clock: Clock, served: Served | None) -> Serving:
+        turns = self._order.ask(stream, script) if self._order else None
+        return Serving(script, self._instant, clock, served, turns)
+
+    def _faultless(self, stream: Stream) -> Script:
+        """What a fault is done to: with nothing to wait for, unless times are needed."""
+        return at_once(stream) if self._instant and self._order is None else self._script(stream)
 
     def _script(self, stream: Stream) -> Script:
         script = script_of(stream)
         return script if self._instant else script.retimed(self._pace(stream).due)
+
+    def _now(self) -> int:
+        return self._clock.now() if self._clock else 0
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; it is {' or '.join(map(repr, known))}")
 
 
 def replay(
@@ -208,6 +254,7 @@ def replay(
     timing: ReplayTiming = "instant",
     speed: float = 1.0,
     idle_limit: float | None = None,
+    clock: ReplayClock = "real",
     ignore: Sequence[str] = (),
     match: Matcher | None = None,
     faults: Faults | None = None,
@@ -217,5 +264,12 @@ def replay(
     Before a function it is a decorator: each call of the function begins the recording anew.
     """
     return Replay(
-        path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, match=match, faults=faults
+        path,
+        timing=timing,
+        speed=speed,
+        idle_limit=idle_limit,
+        clock=clock,
+        ignore=ignore,
+        match=match,
+        faults=faults,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -11,7 +10,7 @@ import httpx2
 from . import raising
 from .errors import EndOfRecording
 from .raising import Carrier
-from .schedule import sleep_until, sleep_until_async
+from .schedule import Clock
 from .script import Script
 
 
@@ -25,12 +24,30 @@ class Watcher(Protocol):
         """The client saw the end, or this exception."""
 
 
+class Turns(Protocol):
+    """Gives the turn to concurrent answers, in an order."""
+
+    def wait(self) -> None:
+        """Block until what comes next may be handed over."""
+        ...
+
+    async def wait_async(self) -> None:
+        """The same for a task."""
+        ...
+
+    def leave(self) -> None:
+        """Nothing more is read; may be said again."""
+        ...
+
+
 class Serving(NamedTuple):
-    """What answers a request. `instant`: nothing is waited for."""
+    """What answers a request. `instant`: nothing is waited for, but for `turns` where there are some."""
 
     script: Script
     instant: bool
+    clock: Clock
     watcher: Watcher | None = None
+    turns: Turns | None = None
 
 
 Answer = Callable[[httpx2.Request], Serving]
@@ -43,29 +60,36 @@ class ReplayTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         self._answer = answer
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        sent = time.perf_counter_ns()
-        turn = _Turn(self._answer(request), request, sent, "sync")
-        _wait(turn, turn.first_at, ends=turn.script.headers_at is None)
-        if turn.script.headers_at is None:
-            raise turn.failure()
-        return turn.response(_SyncBody(turn))
+        turn = _Turn(self._answer(request), request, "sync")
+        try:
+            turn.wait(turn.first_at, ends=turn.script.headers_at is None)
+            if turn.script.headers_at is None:
+                raise turn.failure()
+            return turn.response(_SyncBody(turn))
+        except BaseException:
+            turn.leave()
+            raise
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        sent = time.perf_counter_ns()
-        turn = _Turn(self._answer(request), request, sent, raising.carrier())
-        await _wait_async(turn, turn.first_at, ends=turn.script.headers_at is None)
-        if turn.script.headers_at is None:
-            raise turn.failure()
-        return turn.response(_AsyncBody(turn))
+        turn = _Turn(self._answer(request), request, raising.carrier())
+        try:
+            await turn.wait_async(turn.first_at, ends=turn.script.headers_at is None)
+            if turn.script.headers_at is None:
+                raise turn.failure()
+            return turn.response(_AsyncBody(turn))
+        except BaseException:
+            turn.leave()
+            raise
 
 
 class _Turn:
     """One request and its answer: what the client waits for, and what it sees; the same in both colours."""
 
-    def __init__(self, serving: Serving, request: httpx2.Request, sent: int, carrier: Carrier) -> None:
-        self.script, self._instant, self.watcher = serving
-        self.waits = not self._instant or self.script.timed
-        self._request, self._sent = request, sent
+    def __init__(self, serving: Serving, request: httpx2.Request, carrier: Carrier) -> None:
+        self.script, self._instant, self._clock, self.watcher, self._turns = serving
+        self.at_once = self._instant and not self.script.timed and self.watcher is None and self._turns is None
+        """Nothing is waited for between the chunks, and nobody watches."""
+        self._request, self._sent = request, self._clock.now()
         self._carrier: Carrier = carrier
         self._seconds = raising.read_timeout_s(request)
         self._before = 0
@@ -76,21 +100,46 @@ class _Turn:
         """When the response comes, or fails to."""
         return self.script.end_at if self.script.headers_at is None else self.script.headers_at
 
-    def until(self, at: int, *, ends: bool = False) -> tuple[int, bool]:
-        """For what is due at `at`: until when to wait (`perf_counter_ns`; 0: not at all), and whether the
-        client's read timeout comes first."""
+    def wait(self, at: int, *, ends: bool = False) -> None:
+        """Block until what is due at `at` is due."""
+        if self._turns is not None:
+            self._turns.wait()
+        deadline, late = self._until(at, ends=ends)
+        if deadline:
+            self._clock.sleep_until(deadline)
+        if late:
+            raise self._too_late()
+
+    async def wait_async(self, at: int, *, ends: bool = False) -> None:
+        """The same for a task."""
+        if self._turns is not None:
+            await self._turns.wait_async()
+        deadline, late = self._until(at, ends=ends)
+        if deadline:
+            await self._clock.sleep_until_async(deadline)
+        if late:
+            raise self._too_late()
+
+    def leave(self) -> None:
+        """The client reads no further."""
+        if self._turns is not None:
+            self._turns.leave()
+
+    def _until(self, at: int, *, ends: bool) -> tuple[int, bool]:
+        """For what is due at `at`: until when to wait (by the clock; 0: not at all), and whether the client's
+        read timeout comes first."""
         hangs = ends and self.script.ending.how == "hang" and self.script.ending.error is None
         limit = None if self._seconds is None else int(self._seconds * 1e9)
         if self._instant:
             late = limit is not None and (hangs or (self.script.timed and at - self._before > limit))
             self._before = max(self._before, at)
             return 0, late
-        now, due = time.perf_counter_ns(), self._sent + at
+        now, due = self._clock.now(), self._sent + at
         if limit is not None and (hangs or (self.script.timed and due - now > limit)):
             return now + limit, True
         return due, False
 
-    def too_late(self) -> Exception:
+    def _too_late(self) -> Exception:
         return self._saw(raising.timeout(self._request, self._carrier))
 
     def failure(self) -> Exception:
@@ -131,17 +180,26 @@ class _SyncBody(httpx2.SyncByteStream):
         self._turn = turn
 
     def __iter__(self) -> Iterator[bytes]:
-        turn = self._turn
-        waits, watcher = turn.waits, turn.watcher
-        for piece in turn.script.pieces:
-            if waits:
-                _wait(turn, piece.at)
-            if watcher is not None:
-                watcher.gave()
-            yield piece.data
-        _wait(turn, turn.script.end_at, ends=True)
-        if (error := turn.ended()) is not None:
-            raise error
+        turn, script = self._turn, self._turn.script
+        try:
+            if turn.at_once:
+                yield from [piece.data for piece in script.pieces]
+            else:
+                for piece in script.pieces:
+                    turn.wait(piece.at)
+                    if turn.watcher is not None:
+                        turn.watcher.gave()
+                    yield piece.data
+            turn.wait(script.end_at, ends=True)
+            if (error := turn.ended()) is not None:
+                raise error
+        finally:
+            turn.leave()
+
+    def close(self) -> None:
+        self._turn.leave()
+
+    __del__ = close
 
 
 class _AsyncBody(httpx2.AsyncByteStream):
@@ -149,30 +207,25 @@ class _AsyncBody(httpx2.AsyncByteStream):
         self._turn = turn
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        turn = self._turn
-        waits, watcher = turn.waits, turn.watcher
-        for piece in turn.script.pieces:
-            if waits:
-                await _wait_async(turn, piece.at)
-            if watcher is not None:
-                watcher.gave()
-            yield piece.data
-        await _wait_async(turn, turn.script.end_at, ends=True)
-        if (error := turn.ended()) is not None:
-            raise error
+        turn, script = self._turn, self._turn.script
+        try:
+            if turn.at_once:
+                for data in [piece.data for piece in script.pieces]:
+                    yield data
+            else:
+                for piece in script.pieces:
+                    await turn.wait_async(piece.at)
+                    if turn.watcher is not None:
+                        turn.watcher.gave()
+                    yield piece.data
+            await turn.wait_async(script.end_at, ends=True)
+            if (error := turn.ended()) is not None:
+                raise error
+        finally:
+            turn.leave()
 
+    async def aclose(self) -> None:
+        self._turn.leave()
 
-def _wait(turn: _Turn, at: int, *, ends: bool = False) -> None:
-    deadline, late = turn.until(at, ends=ends)
-    if deadline:
-        sleep_until(deadline)
-    if late:
-        raise turn.too_late()
-
-
-async def _wait_async(turn: _Turn, at: int, *, ends: bool = False) -> None:
-    deadline, late = turn.until(at, ends=ends)
-    if deadline:
-        await sleep_until_async(deadline)
-    if late:
-        raise turn.too_late()
+    def __del__(self) -> None:
+        self._turn.leave()
