@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, NamedTuple
 
-import msgspec
-
-from recorder.core.payload import as_object
 from recorder.core.synthetic import (
     COALESCED,
     NS,
@@ -103,7 +100,7 @@ class Answer:
 
     def _input_tokens(self) -> int:
         asked = {name: self._call.request.get(name) for name in ("system", "messages", "tools")}
-        return tokens_in(json.dumps(asked, ensure_ascii=False))
+        return tokens_in(json_of(asked).decode())
 
     def _say(self, kind: str, step: Mapping[str, Any]) -> None:
         if kind != self._open or kind == "tool":
@@ -175,10 +172,17 @@ def refusal(status: int, random: Random) -> tuple[dict[str, str], bytes]:
     kind = known.get(status, "invalid_request_error" if status < 500 else "api_error")
     request_id = draw_id(random, "req_011C", 20)
     error = {"type": kind, "message": kind.removesuffix("_error").replace("_", " ").capitalize()}
-    body = msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
+    body = json_of({"type": "error", "error": error, "request_id": request_id})
     return {"content-type": "application/json", "request-id": request_id}, body
 
 
+def json_of(value: object) -> bytes:
+    """As the API spells it; ASCII where there is half a surrogate pair in it, which UTF-8 has no bytes for."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 def _encoded(payload: dict[str, Any]) -> bytes:
-    name = str((as_object(payload) or {})["type"])
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), json.dumps(payload, ensure_ascii=False).encode())
+    return b"event: %s\ndata: %s\n\n" % (str(payload["type"]).encode(), json_of(payload))

@@ -12,7 +12,6 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from recorder.core.attempt import Attempt
@@ -20,7 +19,7 @@ from recorder.core.lines import encode_lines
 from recorder.core.records import FORMAT, VERSION, ErrorInfo, Event, Header, How, StreamRecord
 from recorder.core.redact import Secrets
 from recorder.core.synthetic import NS, draw_backoff
-from recorder.hygiene.answer import Answer, refusal
+from recorder.hygiene.answer import Answer, json_of, refusal
 from recorder.hygiene.script import MAX_TOKENS, MODEL, Call, HowItEnds, call_of, take_step
 from recorder.log.new import NewRecording
 from recorder.version import __version__
@@ -153,7 +152,7 @@ def _asked(
         method="POST",
         url="/v1/messages",
         headers=[("x-stainless-retry-count", str(number))] if number else [],
-        body=msgspec.json.encode(call.request),
+        body=json_of(call.request),
         tags=call.tags,
     )
     return attempt, [request]

@@ -22,6 +22,7 @@ Each line has one of these, in the order in which things happen.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, cast, get_args
 
@@ -31,7 +32,7 @@ HowItEnds = Literal["complete", "truncated", "failed", "timeout", "closed", "los
 Step = Mapping[str, Any]
 MODEL = "claude-haiku-4-5"
 MAX_TOKENS = 1024
-_BLOCKS = ("text", "thinking", "tool")
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _OF_CALL = {"prompt", "model", "max_tokens", "system", "tags", "request"}
 _OF = {
     "text": {"text"},
@@ -160,8 +161,8 @@ def _add(call: Call, kind: str, fields: dict[str, Any]) -> None:
     }
     if kind == "wait" and not 0 <= fields["wait"] <= 86_400:
         raise ScriptError(f"wait is {fields['wait']}; it is a number of seconds, a day at most")
-    if kind == "event" and not isinstance(fields["event"].get("type"), str):
-        raise ScriptError("event has no type")
+    if kind == "event" and not _NAME.fullmatch(str(fields["event"].get("type", ""))):
+        raise ScriptError("event has no type that is a name")
     take.get(kind, lambda: call.steps.append(fields))()
 
 
