@@ -9,6 +9,7 @@ import click
 
 from recorder.hygiene.diff import PARTS, Part
 from recorder.hygiene.diff import diff as compare
+from recorder.log.reader import RecordingError
 
 from .diff_text import print_diff, summary
 from .errors import Exit, note
@@ -70,7 +71,17 @@ def diff(
     recorder diff old.jsonl new.jsonl
     recorder diff recordings/ recordings-live/ --only structure
     """
-    found = compare(before, after, only=only, ignore=ignore, tolerance=tolerance, salvage=salvage, report=warn)
+    problems = Problems()
+    report = problems.report
+    try:
+        found = compare(
+            before, after, only=only, ignore=ignore, tolerance=tolerance, salvage=salvage, report=report
+        )
+    except RecordingError:
+        problems.tell()
+        raise
+    both = found.same + len(found.changed)
+    problems.tell() if both + len(found.removed) and both + len(found.added) else problems.finish()
     if as_json:
         import msgspec
 
