@@ -15,28 +15,18 @@ from typing import Any
 from msgspec import Struct
 
 from recorder.core.attempt import Attempt
+from recorder.core.edit import ENDINGS
 from recorder.core.lines import encode_lines
-from recorder.core.records import FORMAT, VERSION, ErrorInfo, Event, Header, How, StreamRecord
+from recorder.core.records import FORMAT, VERSION, Event, Header, StreamRecord
 from recorder.core.redact import Secrets
 from recorder.core.synthetic import NS, draw_backoff
 from recorder.hygiene.answer import Answer, json_of, refusal
-from recorder.hygiene.script import MAX_TOKENS, MODEL, Call, HowItEnds, call_of, take_step
+from recorder.hygiene.script import MAX_TOKENS, MODEL, Call, call_of, take_step
 from recorder.log.new import NewRecording
 from recorder.version import __version__
 
 _BETWEEN = NS
 """From the end of one call to the next."""
-_ENDS: dict[HowItEnds, tuple[How, ErrorInfo | None]] = {
-    "failed": (
-        "failed",
-        ErrorInfo(
-            type="httpx2.RemoteProtocolError",
-            message="peer closed connection without sending complete message body (incomplete chunked read)",
-        ),
-    ),
-    "timeout": ("failed", ErrorInfo(type="httpx2.ReadTimeout", message="The read operation timed out")),
-    "closed": ("closed", None),
-}
 _TIMEOUT = 600 * NS
 """The SDK's own, for a read."""
 
@@ -136,7 +126,7 @@ def _attempts(call: Call, random: Random, wall: int, now: int) -> Iterator[list[
         records += attempt.chunk(chunk.at, chunk.at - before, chunk.data)
         before = chunk.at
     if call.end != "lost":
-        how, error = _ENDS.get(call.end, ("read", None))
+        how, error = ENDINGS.get(call.end, ("read", None))
         end_at = before + _TIMEOUT if call.end == "timeout" else max(answer.end_at, before)
         records += attempt.end(end_at, end_at - before, how, error)
     yield records

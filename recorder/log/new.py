@@ -52,12 +52,13 @@ class NewRecording:
         finally:
             self._part.unlink(missing_ok=True)
 
-    def begin(self, header: Header, **stats: object) -> None:
-        """A segment with this header. Its footer says how many streams and events it has, and `stats`."""
+    def begin(self, header: Header, line: bytes | None = None, **stats: object) -> None:
+        """A segment with this header, spelt as `line` if there is one. Its footer says how many streams and events
+        it has, and `stats`."""
         self._end_segment()
         self._header, self._seal = header, Seal()
         self._stats = {"streams": 0, "events": 0, **stats}
-        self.write(encode_line(header))
+        self.write(line or encode_line(header))
 
     def write(self, lines: bytes, *, streams: int = 0, events: int = 0) -> None:
         """Whole lines, and how many streams begin and how many events are in them."""
