@@ -66,7 +66,7 @@ def facts_of(stream: Stream, ignore: tuple[str, ...] = ()) -> Facts:
         id=stream.id,
         attempt=request.attempt,
         sent=stream.header.wall - stream.header.mono + request.mono,
-        fingerprint=fingerprint(request.method, stream.url, _body(request), ignore),
+        fingerprint=fingerprint(request.method, stream.url, body_of(request), ignore),
         asked=_asked(stream),
         status=response.status if response else None,
         headers=frozenset(response.headers if response else ()),
@@ -82,7 +82,8 @@ def facts_of(stream: Stream, ignore: tuple[str, ...] = ()) -> Facts:
     )
 
 
-def _body(request: Request) -> Any:
+def body_of(request: Request) -> Any:
+    """The body of a recorded request, as far as requests are told apart by it."""
     return request.sha256 or request.base64 or request.body
 
 
