@@ -272,32 +272,17 @@ class _Writer:
     def _unknown(self, one: _Line, gone: int, moved: Callable[[int], int]) -> bytes:
         """A record of an unknown kind: under its new names, and at its new time, if it has such fields."""
         assert isinstance(one.record, Unknown)
-        known = _known(one.line)
+        was: dict[str, object] = msgspec.json.decode(one.line)
         new: dict[str, object] = {}
-        for name, value in (("stream", known.stream), ("call", known.call)):
-            if value is not None and value in self._plan.names:
-                new[name] = self._plan.names[value]
-        if known.seq is not None and gone:
-            new["seq"] = known.seq - gone
-        if known.at is not None and moved(known.at) != known.at:
-            new["at"] = moved(known.at)
+        for name in ("stream", "call"):
+            if isinstance(known := was.get(name), str):
+                new[name] = self._plan.names.get(known, known)
+        if type(seq := was.get("seq")) is int:
+            new["seq"] = seq - gone
+        if type(at := was.get("at")) is int:
+            new["at"] = moved(at)
+        new = {name: value for name, value in new.items() if value != was[name]}
         return with_fields(one.line, **new) if new else one.line
-
-
-class _Known(Struct):
-    """What a record of an unknown kind may share with ours."""
-
-    stream: str | None = None
-    call: str | None = None
-    seq: int | None = None
-    at: int | None = None
-
-
-def _known(line: bytes) -> _Known:
-    try:
-        return msgspec.json.decode(line, type=_Known)
-    except msgspec.ValidationError:  # its `seq` or `at` is something else
-        return _Known()
 
 
 def _planned(edits: Edits) -> dict[str, bool]:
