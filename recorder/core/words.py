@@ -19,12 +19,13 @@ _APART = 2
 """Changes with fewer words between them are shown as one."""
 _THOROUGH = 4_000_000
 """Pairs of words up to which the smallest difference is looked for: more costs seconds."""
-_LONGEST = 50_000
+_LONGEST = 20_000
 """Words up to which a difference is looked for at all, once what is equal at both ends is taken off."""
 
 
 class Change(NamedTuple):
-    """`before` and `after` are the words around it, with an ellipsis where there are more."""
+    """`before` and `after` are the words around it, of the new and of the old text, with an ellipsis where there are
+    more."""
 
     before: str
     removed: str
@@ -93,9 +94,9 @@ def _merged(spans: list[_Span]) -> list[_Span]:
 
 def _change(old: list[str], new: list[str], span: _Span) -> Change:
     a, b, c, d = span
-    more, rest = "… " if a > _CONTEXT else "", " …" if len(old) - b > _CONTEXT else ""
+    more, rest = "… " if c > _CONTEXT else "", " …" if len(old) - b > _CONTEXT else ""
     return Change(
-        before=more + _joined(old[max(0, a - _CONTEXT) : a]),
+        before=more + _joined(new[max(0, c - _CONTEXT) : c]),
         removed=_joined(old[a:b]),
         added=_joined(new[c:d]),
         after=_joined(old[b : b + _CONTEXT]) + rest,
