@@ -19,13 +19,12 @@ _APART = 2
 """Changes with fewer words between them are shown as one."""
 _THOROUGH = 4_000_000
 """Pairs of words up to which the smallest difference is looked for: more costs seconds."""
-_LONGEST = 20_000
+_LONGEST = 10_000
 """Words up to which a difference is looked for at all, once what is equal at both ends is taken off."""
 
 
 class Change(NamedTuple):
-    """`before` and `after` are the words around it, of the new and of the old text, with an ellipsis where there are
-    more."""
+    """`before` and `after` are the words around it, of the new and of the old text, with an ellipsis for more."""
 
     before: str
     removed: str

@@ -198,7 +198,7 @@ def _text(before: Facts, after: Facts) -> Iterator[Difference]:
         yield from _words(before.blocks, after.blocks)
     yield from _counts(_deltas(before.types), _deltas(after.types))
     yield from _counts(_numbers(before.usage), _numbers(after.usage))
-    if before.error != after.error:
+    if before.error != after.error and before.with_text and after.with_text:
         words = compare_words(before.error or "", after.error or "")
         yield Difference(part="text", name="error", before=before.error, after=after.error, words=words)
 

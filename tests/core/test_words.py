@@ -58,14 +58,14 @@ def test_what_stays_is_what_both_have(before: str, after: str) -> None:
 
 
 def test_long_texts_do_not_take_long() -> None:
-    """Half a million words, the middle of them other ones; and texts of 20,000 and more with not much in common."""
+    """A hundred thousand words, the middle of them other ones; and texts of 5,000 and 25,000 with not much in common."""
     start = time.process_time()
-    alike = ["word"] * 250_000
+    alike = ["word"] * 50_000
     big = compare_words(" ".join([*alike, "a", *alike]), " ".join([*alike, "b", "c", *alike]))
-    left = " ".join(f"{n % 97} {n}" for n in range(10_000))
-    right = " ".join(f"{n % 89} {n * 2}" for n in range(10_000))
+    left = " ".join(f"{n % 97} {n}" for n in range(2_500))
+    right = " ".join(f"{n % 89} {n * 2}" for n in range(2_500))
     assert big is not None
     assert (big.removed, big.added) == (1, 2)
     assert compare_words(left, right) is not None
     assert compare_words(left * 5, right * 5) is not None
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 5
