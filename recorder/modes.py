@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -124,6 +125,8 @@ class Use(stand_in.Answerer):
         there = self.path.exists()
         if self.mode == "once":
             self.mode = "replay" if there else "rewrite"
+        if self.mode != "replay":
+            sys.audit("recorder.opened", str(self.path))
         if self.mode in ("replay", "verify") or (there and self.mode in ("append", "rewrite")):
             if not there:
                 raise RecordingError(self.path, "no such recording", self._hint[0].lower() + self._hint[1:])

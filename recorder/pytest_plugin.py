@@ -10,9 +10,12 @@ Nothing of the library is loaded before a test asks for it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 from collections.abc import Generator
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -40,6 +43,8 @@ class Used(TypedDict):
 
 
 _used = pytest.StashKey[dict[str, Used]]()
+_listed = pytest.StashKey[dict[str, list[str] | None]]()
+"""For `--record-used`: file, and the ids of its streams that were served; None where all of it was used."""
 _failed = pytest.StashKey[bool]()
 
 
@@ -59,6 +64,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SPEC",
         help="run tests that are answered by a recording under this one fault, and judge them: 'cut_clean(at=4)'",
     )
+    group.addoption(
+        "--record-used",
+        metavar="FILE",
+        type=Path,
+        help="write to FILE which recordings the tests used, for `recorder fixtures status --used-by FILE`",
+    )
     parser.addini("record_mode", "mode where the command line names none (default: replay)", default="replay")
     parser.addini("record_dir", "directory of recordings, beside each test file", default="recordings")
     parser.addini("record_strict", "as --record-strict", type="bool", default=False)
@@ -76,6 +87,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "and fail with what the application did wrong (sse-recorder)",
     )
     config.stash[_used] = {}
+    config.stash[_listed] = {}
+    if config.getoption("--record-used"):
+        sys.addaudithook(partial(_heard, config.stash[_listed]))
     if (fault := config.getoption("--fault")) is not None:
         from . import pytest_faults
 
@@ -111,6 +125,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.when == "call":
         item.stash[_failed] = report.failed
+    if report.skipped and "recording" in getattr(item, "fixturenames", ()):
+        path, _ = _path_of(item, _options(item), _test_of(item))
+        _list(item.config.stash[_listed], os.path.abspath(path), None)  # noqa: PTH100 - as it is named
     return report
 
 
@@ -122,8 +139,7 @@ def recording(request: pytest.FixtureRequest) -> Generator[Use]:
     item = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
     options = _options(item)
     test, chosen = _under_fault(item)
-    named = "path" in options
-    path = item.path.parent / options.pop("path") if named else _default_path(item, test)
+    path, named = _path_of(item, options, test)
     mode = mode_here(
         options.pop("mode", None) or item.config.getini("record_mode"),
         explicit=cast("Mode | None", item.config.getoption("--record-mode")),
@@ -155,7 +171,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if output is not None:
         output["recorder_used"] = config.stash[_used]
-    elif _is_strict(config) and session.exitstatus == pytest.ExitCode.OK and _unused(config):
+        output["recorder_listed"] = config.stash[_listed]
+        return
+    if path := cast("Path | None", config.getoption("--record-used")):
+        chosen = _some_only(config) or any(arg.endswith(".py") for arg in config.args)
+        whole = session.exitstatus == pytest.ExitCode.OK and not chosen
+        _write_list(path, config.stash[_listed], whole=whole)
+    if _is_strict(config) and session.exitstatus == pytest.ExitCode.OK and _unused(config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -178,6 +200,9 @@ class _Controller:
         theirs: dict[str, Used] = getattr(node, "workeroutput", {}).get("recorder_used", {})
         for path, used in theirs.items():
             _merge(self._config.stash[_used], path, used)
+        listed: dict[str, list[str] | None] = getattr(node, "workeroutput", {}).get("recorder_listed", {})
+        for path, ids in listed.items():
+            _list(self._config.stash[_listed], path, ids)
 
 
 def _options(item: pytest.Item) -> dict[str, Any]:
@@ -200,6 +225,15 @@ def _runs_once(config: pytest.Config) -> bool:
     return mode != "replay" or config.getoption("--fault") is not None
 
 
+def _test_of(item: pytest.Item) -> str:
+    """The test's node id; without the fault, where it runs once for each."""
+    if item.get_closest_marker("faults") is None:
+        return item.nodeid
+    from . import pytest_faults
+
+    return pytest_faults.without_fault(item)
+
+
 def _under_fault(item: pytest.Item) -> tuple[str, Chosen | None]:
     """The test's node id without the fault, and the fault that this run of it gets."""
     given = cast("str | None", item.config.getoption("--fault"))
@@ -217,6 +251,12 @@ def _under_fault(item: pytest.Item) -> tuple[str, Chosen | None]:
             pytrace=False,
         )
     return pytest_faults.without_fault(item), chosen
+
+
+def _path_of(item: pytest.Item, options: dict[str, Any], test: str) -> tuple[Path, bool]:
+    """The recording of a test, and whether its marker names it; takes the name out of the options."""
+    named = "path" in options
+    return (item.path.parent / options.pop("path") if named else _default_path(item, test)), named
 
 
 def _default_path(item: pytest.Item, test: str) -> Path:
@@ -250,9 +290,7 @@ def _merge(into: dict[str, Used], path: str, used: Used) -> None:
 
 def _unused(config: pytest.Config) -> list[str]:
     """A line for each recorded stream that the tests that ran did not ask for."""
-    some_only = any("::" in arg for arg in config.args) or any(
-        config.getoption(option, None) for option in ("keyword", "markexpr", "lf", "deselect")
-    )
+    some_only = _some_only(config)
     return [
         f"{path}: {id} ({asked})"
         for path, one in sorted(config.stash[_used].items())
@@ -260,6 +298,43 @@ def _unused(config: pytest.Config) -> list[str]:
         for id, asked in one["streams"].items()  # noqa: A001 - the field is called so
         if id not in one["used"]
     ]
+
+
+def _some_only(config: pytest.Config) -> bool:
+    """Whether the command line chose among the tests."""
+    return any("::" in arg for arg in config.args) or any(
+        config.getoption(option, None)
+        for option in ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob")
+    )
+
+
+def _heard(listed: dict[str, list[str] | None], event: str, arguments: tuple[Any, ...]) -> None:
+    """What a replay tells by `sys.audit`, however it was begun: a stream was served, or all of a file was used."""
+    if event == "recorder.served":
+        path, stream = arguments
+        _list(listed, os.path.abspath(path), [stream])  # noqa: PTH100 - nothing of a link is to be resolved
+    elif event == "recorder.opened":
+        _list(listed, os.path.abspath(arguments[0]), None)  # noqa: PTH100
+
+
+def _list(listed: dict[str, list[str] | None], path: str, ids: list[str] | None) -> None:
+    known = listed.setdefault(path, [])
+    if ids is None or known is None:
+        listed[path] = None
+    else:
+        known += ids
+
+
+def _write_list(path: Path, listed: dict[str, list[str] | None], *, whole: bool) -> None:
+    """The format is told in `recorder.hygiene.used`."""
+    path = path.absolute()
+    files = {
+        os.path.relpath(name, path.parent): None if ids is None else sorted(set(ids))
+        for name, ids in sorted(listed.items())
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format": "sse-recorder-used", "v": 1, "whole": whole, "files": files}, indent=1)
+    path.write_text(text + "\n", "utf-8")
 
 
 def _is_strict(config: pytest.Config) -> bool:

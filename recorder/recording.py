@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ class Recording:
         self.problems: list[Problem] = []
         """What could not be read, so far: a torn last line, an empty file, and corrupt lines when salvaging."""
         self.segments = find_segments(path)
+        for segment in self.segments:
+            sys.audit("recorder.opened", str(segment))
         self._noted: set[Problem] = set()
         self._tables: Tables | None = None
 

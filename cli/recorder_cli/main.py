@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from .errors import Exit, Failure, failure_of, internal_error, is_closed_pipe, leave_quietly, tell
+from .lazy import LazyGroup
 
 COMMANDS = {
     "demo": "See it work: record, analyse and replay, offline.",
@@ -26,6 +25,10 @@ COMMANDS = {
     "play": "Print the text of a stream as it arrived, in its own time.",
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",
+    "diff": "Compare two recordings: structure, text and timing of each stream.",
+    "edit": "Copy a recording with changes: cut, trimmed, renamed, re-timed, streams left out.",
+    "make": "Make a recording of an answer that you write, in realistic times.",
+    "fixtures": "Look after the recordings of a test suite.",
     "verify": "Check that recordings are whole and say what they contain.",
     "check": "Run a program under broken streams, and say what it did.",
     "compact": "Compress recordings that are no longer written.",
@@ -37,7 +40,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    all is well
   1    the check failed: verify found problems, scan found secrets, check a
-       fault that was not survived
+       fault that was not survived, diff a difference; fixtures status --check
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk
@@ -49,31 +52,10 @@ Exit codes:
 """
 
 
-class Commands(click.Group):
-    """A group whose commands are modules of this package, imported on use."""
+class Commands(LazyGroup):
+    """The commands of `recorder`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(import_module(f"{__package__}.{cmd_name}"), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name in COMMANDS or name.startswith("-"):
-            return super().resolve_command(ctx, args)
-        near = get_close_matches(name, COMMANDS, n=1)
-        raise click.UsageError(f"no such command {name!r}" + (f"; did you mean {near[0]}?" if near else ""), ctx)
+    overview = COMMANDS
 
     def invoke(self, ctx: click.Context) -> Exit | None:
         """Run the command that was asked for. Raises Failure for what a person can do something about."""

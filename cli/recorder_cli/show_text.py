@@ -70,6 +70,8 @@ def _origin(stream: Stream) -> Iterator[str]:
     versions += [header.source] if header.source else []
     yield f"recorded by {', '.join(versions)}"
     yield f"in {os.fspath(stream.path)}"
+    if request.edited:
+        yield f"edited: {', '.join(request.edited)}"
     if request.tags:
         yield f"tags {plain(request.tags)}"
 

@@ -43,6 +43,8 @@ class Header(Struct, tag="header", tag_field="kind", kw_only=True, frozen=True, 
     """`synthetic` when the stream was made by a script; absent for a real one."""
     previous: str | None = None
     """The segment that this one goes on from; a stream may begin there and end here."""
+    edited: tuple[str, ...] | None = None
+    """What was done to it since it was recorded."""
 
 
 class Part(Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -87,6 +89,8 @@ class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True
     """The files of a multipart body."""
     tags: dict[str, str] | None = None
     redacted: tuple[str, ...] | None = None
+    edited: tuple[str, ...] | None = None
+    """What was done to the stream since it was recorded."""
 
     @property
     def body(self) -> Any:

@@ -43,33 +43,35 @@ def _headers(stream: Stream) -> set[str]:
 
 def _order(stream: Stream) -> set[str]:
     """Which type of event follows which. Pings come when they like."""
-    types = [name for event in stream.events if (name := _type(event)) != "ping"]
+    types = [name for event in stream.events if (name := type_of(event)) != "ping"]
     return {f"{a} -> {b}" for a, b in pairwise(types)}
 
 
-def _type(event: Event) -> str:
+def type_of(event: Event) -> str:
+    """What kind of event it is: its name, with the type of its delta or of the block that it starts."""
     name = event.event or "message"
     return f"{name}({event.delta})" if event.delta else name
 
 
 def _fields(stream: Stream) -> set[str]:
     if not stream.events:
-        return set(_paths(lenient(stream.body()), "$"))
+        return set(paths_in(lenient(stream.body())))
     return {
-        f"{_type(event)} {path}"
+        f"{type_of(event)} {path}"
         for event in stream.events
-        for path in _paths(lenient(wire.payload(event)), "$")
+        for path in paths_in(lenient(wire.payload(event)))
         if path != "$"
     }
 
 
-def _paths(value: Any, path: str) -> Iterator[str]:
+def paths_in(value: Any, path: str = "$") -> Iterator[str]:
+    """The fields of a JSON value, however deep, as JSON paths."""
     fields = as_object(value)
     if fields is not None:
         for name, item in fields.items():
             yield f"{path}.{name}"
             if name not in _FREE:
-                yield from _paths(item, f"{path}.{name}")
+                yield from paths_in(item, f"{path}.{name}")
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
-            yield from _paths(item, f"{path}[]")
+            yield from paths_in(item, f"{path}[]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -93,6 +94,7 @@ class Shelf:
                 if self._repeat:
                     waiting.append(stream)
                 self._served.setdefault(stream.id, stream)
+                sys.audit("recorder.served", str(stream.path), stream.id)
                 return stream
         raise self._no_match(asked, served=attempts is not None)
 

@@ -12,8 +12,9 @@ deadlines, so a late step delays no later one.
 
 `bedrock_reply` answers as Bedrock does, in binary frames.
 
-`answer_from` makes the upstream answer from recordings, `reply_of` makes a script of one recorded stream.
-These two are loaded when first used: unlike the rest they need the library, and the SDK.
+`answer_from` makes the upstream answer from recordings, `reply_of` makes a script of one recorded stream,
+`make_recording` makes a recording of a text or a script. These are loaded when first used: unlike the rest they
+need the library, the first two the SDK as well.
 
 `recorder.testing.contract` has the checks that we hold our own tap, parser and player to. README.md, beside this
 file, shows all of it.
@@ -31,6 +32,7 @@ from recorder.testing.reply import Reply, Step, encode_event, gzip_steps, messag
 from recorder.testing.upstream import Upstream
 
 if TYPE_CHECKING:
+    from recorder.hygiene.make import make_recording
     from recorder.testing.recorded import answer_from, reply_of
 
 __all__ = [
@@ -47,12 +49,17 @@ __all__ = [
     "chunkings",
     "encode_event",
     "gzip_steps",
+    "make_recording",
     "message_events",
     "reply_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "make_recording":
+        from recorder.hygiene.make import make_recording
+
+        return make_recording
     if name not in ("answer_from", "reply_of"):
         raise AttributeError(f"module 'recorder.testing' has no attribute {name!r}")
     from recorder.testing import recorded

@@ -1,0 +1,1 @@
+"""Recordings kept fit for tests: made, compared, looked after."""
