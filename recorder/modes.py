@@ -133,6 +133,8 @@ class Use(stand_in.Answerer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.replay is not None:  # a client that was made by it does not come through us
+            self.requests = max(self.requests, self.replay.requests)
         try:
             super().__exit__(kind, error, trace)
         finally:
