@@ -146,6 +146,9 @@ class Use(stand_in.Answerer):
     ) -> None:
         if self.replay is not None:
             self.replay.stop_clock()
+            self.requests = max(
+                self.requests, self.replay.requests
+            )  # a client made by it does not come through us
         try:
             super().__exit__(kind, error, trace)
         finally:

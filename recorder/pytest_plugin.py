@@ -159,9 +159,7 @@ def recording(request: pytest.FixtureRequest) -> Generator[Use]:
     try:
         use.__exit__(type(failure) if failure else None, failure, None)
     finally:
-        by_hand = (
-            item.config.getoption("--fault") is not None
-        )  # a run that ends early says nothing of what is unused
+        by_hand = item.config.getoption("--fault") is not None  # it may end early, which leaves streams unused
         if use.replay is not None and use.mode in ("replay", "append") and not by_hand:
             _note(item.config, use, passed=passed, named=named)
 

@@ -247,6 +247,15 @@ def test_a_recording_that_nothing_came_through_is_an_alarm(path: Path, mode: Mod
     assert prompts(path) == ["hi"]
 
 
+def test_a_client_made_by_the_replay_in_use_raises_no_alarm(path: Path) -> None:
+    record(path, "hi")
+    with recorder.use(path) as use:
+        assert use.replay is not None
+        with use.replay.client() as client:
+            with client.messages.stream(**question("hi")) as stream:
+                assert stream.get_final_text() == "Hello"
+
+
 def test_the_alarm_does_not_hide_the_error_of_the_test(path: Path) -> None:
     record(path, "hi")
     with pytest.raises(ZeroDivisionError), recorder.replay(path):

@@ -44,7 +44,7 @@ class Answerer(ABC):
         self.name = name
         self.clients = 0
         """Clients of the SDK that were made inside."""
-        self.requests = 0
+        self.requests: int = 0
         """Requests that it was asked to answer."""
 
     def __enter__(self) -> Self:

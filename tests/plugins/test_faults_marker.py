@@ -89,10 +89,7 @@ def test_trusting():
     assert outcome(both) == "1 failed, 1 passed"
 
 
-def test_every_kind_of_test_runs_under_the_faults_it_names(tmp_path: Path, run: Run) -> None:
-    write(
-        tmp_path,
-        """
+KINDS = """
 two = pytest.mark.faults("stall(at=3, seconds=30)", "cut_dirty(at=4, times=1) seed=7")
 
 @two
@@ -124,8 +121,11 @@ async def test_async():
 @pytest.mark.anyio
 async def test_anyio(anyio_backend):
     assert await read("anyio") == "Hello"
-""",
-    )
+"""
+
+
+def test_every_kind_of_test_runs_under_the_faults_it_names(tmp_path: Path, run: Run) -> None:
+    write(tmp_path, KINDS)
     record(run, 6)
 
     done = run("-n", "2", "-p", "xdist", "-rA")
@@ -137,10 +137,7 @@ async def test_anyio(anyio_backend):
     assert "unused" not in done.stdout
 
 
-def test_a_test_says_what_it_puts_out_and_what_it_allows(tmp_path: Path, run: Run) -> None:
-    write(
-        tmp_path,
-        """
+SAYING = """
 import contextlib
 
 @pytest.mark.faults("cut_dirty(at=4)", allow="error_swallowed")
@@ -167,8 +164,11 @@ odd = [f'error_event(at=4, message="{word} \\\\"b\\\\"", times=1)' for word in (
 @pytest.mark.faults(*odd, odd[0])
 def test_odd_words():
     assert careful("hi") == "Hello"
-""",
-    )
+"""
+
+
+def test_a_test_says_what_it_puts_out_and_what_it_allows(tmp_path: Path, run: Run) -> None:
+    write(tmp_path, SAYING)
     record(run, 5)
 
     done = run()
