@@ -49,12 +49,15 @@ class VirtualClock:
         self._loops: dict[asyncio.AbstractEventLoop, IdleSelector] = {}
         self._trio: tuple[object, int] | None = None
         """The trio run that it follows, and our time at its 0."""
+        self._following = False
 
     def elapsed(self) -> int:
         """ns since it was made."""
-        if (clock := _trio_clock()) is not None:
+        if not self._following and (clock := _trio_clock()) is not None:
             with self._changed:
+                self._following = True  # a MockClock that was made inside has us for its real clock
                 self._follow(clock)
+                self._following = False
         return self._now
 
     def now(self) -> int:
