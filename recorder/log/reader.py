@@ -73,6 +73,9 @@ def _read(
     bad: Problem | None = None  # told only after the next line: a header there makes it a torn last line
     number = 0
     for number, record in lines:
+        if started and bad is None and type(record) is Event:
+            yield number, record  # nearly every line
+            continue
         if bad is not None:
             if isinstance(record, Header):
                 bad = Problem(path, bad.line, "torn last line of the segment before left out", "torn")

@@ -60,10 +60,11 @@ class Stream:
     @property
     def is_without_text(self) -> bool:
         """Whether its text was left out, all of it or of some events."""
-        return "timing" in (self.request.redacted or ()) or (
-            not self.reduced
-            and any(isinstance(record, Event | Bytes) and record.size is not None for record in self.records)
-        )
+        if "timing" in (self.request.redacted or ()):
+            return True
+        # by type(): opening a recording asks this of every record
+        sized = any((type(one) is Event or type(one) is Bytes) and one.size is not None for one in self.records)
+        return sized and not self.reduced
 
     def chunks(self) -> list[wire.Chunk]:
         """The body as the transport delivered it: bytes, `at` and `wait` in ns. Raises NotRecorded, as `body`."""
@@ -105,6 +106,11 @@ def read_streams(paths: Iterable[Path], *, salvage: bool = False, report: Report
     for path in paths:
         header: Header | None = None
         for number, record in read_records(path, salvage=salvage, report=report):
+            if type(record) is Event and (known := open_streams.get(record.stream)) is not None:
+                records = known.records
+                if record.seq == records[-1].seq + 1:
+                    records.append(record)  # nearly every line
+                    continue
             if isinstance(record, Header):
                 header = record
                 continue
