@@ -121,16 +121,18 @@ def read_streams(paths: Iterable[Path], *, salvage: bool = False, report: Report
                 continue
             stream = open_streams.get(record.stream)
             if stream is None:
-                if record.stream not in orphans:
-                    report(
-                        Problem(path, number, f"stream {record.stream} has no request record; left out", "missing")
-                    )
-                orphans.add(record.stream)
+                _orphan(record.stream, orphans, path, number, report)
                 continue
             _add(stream, record, path, number, report)
             if stream.end is not None:
                 yield open_streams.pop(stream.id)
     yield from open_streams.values()
+
+
+def _orphan(stream: str, orphans: set[str], path: Path, number: int, report: Report) -> None:
+    if stream not in orphans:
+        report(Problem(path, number, f"stream {stream} has no request record; left out", "missing"))
+    orphans.add(stream)
 
 
 def _add(stream: Stream, record: StreamRecord, path: Path, number: int, report: Report) -> None:
