@@ -39,12 +39,11 @@ def payload(record: Event | Bytes | Request) -> bytes:
 
 def wire(record: Event | Bytes) -> bytes:
     """The exact body bytes of the record; none for one whose text was left out. Raises NotRecorded."""
-    if isinstance(record, Bytes) and record.sha256 is not None:
-        raise NotRecorded(f"stream {record.stream}: its body is large and binary: only its size and hash are kept")
+    if type(record) is Bytes:
+        return _wire_of_bytes(record)
+    assert isinstance(record, Event)
     if record.size is not None:
         return b""
-    if isinstance(record, Bytes):
-        return payload(record)
     if record.raw is not None:
         return record.raw.encode()
     if record.base64 is not None:
@@ -52,7 +51,13 @@ def wire(record: Event | Bytes) -> bytes:
     if record.frame is not None:
         return record.frame[0].encode() + payload(record) + record.frame[1].encode()
     before, after = usual_frame(record.event)
-    return before + payload(record) + after
+    return b"%b%b%b" % (before, bytes(record.data) or payload(record), after)
+
+
+def _wire_of_bytes(record: Bytes) -> bytes:
+    if record.sha256 is not None:
+        raise NotRecorded(f"stream {record.stream}: its body is large and binary: only its size and hash are kept")
+    return b"" if record.size is not None else payload(record)
 
 
 def body(records: Iterable[Record]) -> bytes:
@@ -69,6 +74,10 @@ def chunks(records: Iterable[Record]) -> list[Chunk]:
     parts: list[bytes] = []
     last: Event | Bytes | None = None
     for record in records:
+        if type(record) is Event and last is not None and record.split is None and record.chunk == last.chunk + 1:
+            done.append(Chunk(last.at, last.wait, parts[0] if len(parts) == 1 else b"".join(parts)))
+            parts, last = [wire(record)], record  # nearly every record: a chunk that is an event
+            continue
         if not isinstance(record, Event | Bytes | End):
             continue
         ended = 0 if last is None else _ended(last, record)

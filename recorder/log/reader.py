@@ -73,10 +73,12 @@ def _read(
     bad: Problem | None = None  # told only after the next line: a header there makes it a torn last line
     number = 0
     for number, record in lines:
+        if started and bad is None and type(record) is Event:
+            yield number, record  # nearly every line
+            continue
         if bad is not None:
-            if isinstance(record, Header):
-                bad = Problem(path, bad.line, "torn last line of the segment before left out", "torn")
-            _leave_out(bad, salvage=salvage, report=report)
+            torn = Problem(path, bad.line, "torn last line of the segment before left out", "torn")
+            _leave_out(torn if isinstance(record, Header) else bad, salvage=salvage, report=report)
             bad = None
         if isinstance(record, _Bad):
             bad = Problem(path, number, f"{record.reason} left out", record.kind)

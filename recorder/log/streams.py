@@ -60,10 +60,11 @@ class Stream:
     @property
     def is_without_text(self) -> bool:
         """Whether its text was left out, all of it or of some events."""
-        return "timing" in (self.request.redacted or ()) or (
-            not self.reduced
-            and any(isinstance(record, Event | Bytes) and record.size is not None for record in self.records)
-        )
+        if "timing" in (self.request.redacted or ()):
+            return True
+        # by type(): opening a recording asks this of every record
+        sized = any((type(one) is Event or type(one) is Bytes) and one.size is not None for one in self.records)
+        return sized and not self.reduced
 
     def chunks(self) -> list[wire.Chunk]:
         """The body as the transport delivered it: bytes, `at` and `wait` in ns. Raises NotRecorded, as `body`."""
@@ -105,6 +106,11 @@ def read_streams(paths: Iterable[Path], *, salvage: bool = False, report: Report
     for path in paths:
         header: Header | None = None
         for number, record in read_records(path, salvage=salvage, report=report):
+            if type(record) is Event and (known := open_streams.get(record.stream)) is not None:
+                records = known.records
+                if record.seq == records[-1].seq + 1:
+                    records.append(record)  # nearly every line
+                    continue
             if isinstance(record, Header):
                 header = record
                 continue
@@ -115,16 +121,18 @@ def read_streams(paths: Iterable[Path], *, salvage: bool = False, report: Report
                 continue
             stream = open_streams.get(record.stream)
             if stream is None:
-                if record.stream not in orphans:
-                    report(
-                        Problem(path, number, f"stream {record.stream} has no request record; left out", "missing")
-                    )
-                orphans.add(record.stream)
+                _orphan(record.stream, orphans, path, number, report)
                 continue
             _add(stream, record, path, number, report)
             if stream.end is not None:
                 yield open_streams.pop(stream.id)
     yield from open_streams.values()
+
+
+def _orphan(stream: str, orphans: set[str], path: Path, number: int, report: Report) -> None:
+    if stream not in orphans:
+        report(Problem(path, number, f"stream {stream} has no request record; left out", "missing"))
+    orphans.add(stream)
 
 
 def _add(stream: Stream, record: StreamRecord, path: Path, number: int, report: Report) -> None:

@@ -80,7 +80,7 @@ def script_of(stream: Stream) -> Script:
     if response is None:
         return Script(headers_at=None, ending=_failure(stream), end_at=end_at)
     chunks, ending = stream.chunks(), READ
-    broken = next((record for record in stream.records if isinstance(record, Bytes) and record.encoded), None)
+    broken = next((record for record in stream.records if type(record) is Bytes and record.encoded), None)
     if broken is not None and response.encoded is None:
         chunks = chunks[: broken.chunk]
         ending = Ending("undecodable")
@@ -99,7 +99,7 @@ def script_of(stream: Stream) -> Script:
         status=response.status,
         headers=headers,
         http=response.http or "HTTP/1.1",
-        pieces=tuple(chunk for chunk in chunks if chunk.data),
+        pieces=tuple([chunk for chunk in chunks if chunk.data]),
         ending=ending,
         end_at=end_at,
         encoded=response.encoded is not None,
@@ -128,12 +128,13 @@ def _hole(stream: Stream) -> _Hole | None:
     """Where chunks or records of the stream are missing: what was served from there on would be made up."""
     chunk, seq = -1, 0
     for record in stream.records:
-        if isinstance(record, Gap):
+        if type(record) is Gap:
             return _Hole(chunk + 1, f"{record.chunks} chunks were")
         if record.seq != seq:
             return _Hole(chunk + 1, f"records {seq} to {record.seq - 1} were")
         seq = record.seq + 1
-        chunk = record.chunk if isinstance(record, Event | Bytes) else chunk
+        if type(record) is Event or type(record) is Bytes:
+            chunk = record.chunk
     return None
 
 

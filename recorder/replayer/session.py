@@ -89,13 +89,13 @@ class Replay(stand_in.Answerer):
         super().__init__(os.fspath(path))
         self.problems: list[Problem] = []
         streams = list(read_streams(find_segments(path), report=self.problems.append))
-        whole = [stream for stream in streams if not stream.is_without_text]
+        bare = [stream for stream in streams if stream.is_without_text]
+        whole = [stream for stream in streams if stream not in bare]
         if streams and not whole:
             raise RecordingError(self.name, "recorded without text, so there is nothing to replay")
         self.problems += [
             Problem(stream.path, None, f"stream {stream.id}: recorded without text; not replayed", "missing")
-            for stream in streams
-            if stream.is_without_text
+            for stream in bare
         ]
         self._shelf = Shelf(whole, self.name, ignore=ignore, match=match, hint=hint)
         self._instant = timing != "recorded"

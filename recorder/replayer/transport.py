@@ -171,7 +171,7 @@ class _Turn:
         if self._instant and script.status >= 400:
             # The one way to keep the SDK from sleeping before a retry; it takes this header before `retry-after`.
             headers["retry-after-ms"] = "0.001"
-        extensions = {"http_version": script.http.encode("ascii")}
+        extensions = {"http_version": script.http.encode("ascii"), "recorded_headers": [*script.headers.items()]}
         return httpx2.Response(script.status, headers=headers, stream=body, extensions=extensions)
 
 

@@ -23,11 +23,21 @@ from typing import Any
 from .errors import ClockError
 
 _PATIENCE_S = 0.001
-"""Real time that a thread that was just woken, or a socket, is given before the clock jumps."""
-_RUNNING_TRIES = 100
-"""How often that is given to a thread that does not look as if it waited: it computes, or it waits otherwise."""
-_WAITING_IN = {threading.__file__, queue.__file__, selectors.__file__, concurrent.futures.thread.__file__}
-"""Where a thread waits for another one."""
+"""Real time that a socket is given before the clock jumps."""
+_WAITING_TRIES = 10
+"""How often that is given to a thread that looks as if it waited for another: it may just have been woken."""
+_RUNNING_TRIES = 200
+"""And to one that does not: it computes, or it waits in a way of its own."""
+_WAITING_IN = {
+    (threading.__file__, "wait"),
+    (threading.__file__, "acquire"),
+    (threading.__file__, "join"),
+    (threading.__file__, "_wait_for_tstate_lock"),
+    (queue.__file__, "get"),
+    (selectors.__file__, "select"),
+    (concurrent.futures.thread.__file__, "_worker"),
+}
+"""Where a thread waits for another one: file and function."""
 _NEVER = sys.maxsize
 
 
@@ -49,12 +59,15 @@ class VirtualClock:
         self._loops: dict[asyncio.AbstractEventLoop, IdleSelector] = {}
         self._trio: tuple[object, int] | None = None
         """The trio run that it follows, and our time at its 0."""
+        self._following = False
 
     def elapsed(self) -> int:
         """ns since it was made."""
-        if (clock := _trio_clock()) is not None:
+        if not self._following and (clock := _trio_clock()) is not None:
             with self._changed:
+                self._following = True  # a MockClock that was made inside has us for its real clock
                 self._follow(clock)
+                self._following = False
         return self._now
 
     def now(self) -> int:
@@ -144,13 +157,14 @@ class VirtualClock:
         """Nothing has happened for `tries` times `_PATIENCE_S`. At once where every thread sleeps."""
         with self._changed:
             asleep = len(self._waiting) >= len(self.threads)
-            return (asleep or tries >= _RUNNING_TRIES or (tries > 0 and self._nobody_runs())) and self._jump()
+            waiting = tries >= _WAITING_TRIES and self._nobody_runs()
+            return (asleep or waiting or tries >= _RUNNING_TRIES) and self._jump()
 
     def _nobody_runs(self) -> bool:
         """As far as can be seen, every thread waits for another one."""
-        mine, frames = threading.get_ident(), sys._current_frames()  # pyright: ignore[reportPrivateUsage]
-        others = (frames.get(thread.ident or 0) for thread in self.threads if thread.ident != mine)
-        return all(frame is None or frame.f_code.co_filename in _WAITING_IN for frame in others)
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+        others = (frames.get(one.ident or 0) for one in self.threads if one is not threading.current_thread())
+        return all(one and (one.f_code.co_filename, one.f_code.co_name) in _WAITING_IN for one in others)
 
     def _jump(self) -> bool:
         """To the first deadline; not past one that its thread has not noticed yet."""

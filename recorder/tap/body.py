@@ -82,7 +82,8 @@ class Watch:
         phases, reused = self._phases(known)
         received = Received(
             response.status_code,
-            response.headers.multi_items(),
+            # of a replay: as they were recorded, whatever the client is told instead
+            response.extensions.get("recorded_headers") or response.headers.multi_items(),
             url=url,
             http=response.http_version,
             decoded=decoded,

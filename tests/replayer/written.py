@@ -33,12 +33,14 @@ class Call(Struct, kw_only=True, frozen=True):
     at: Sequence[int] = ()
     status: int = 200
     headers: tuple[tuple[str, str], ...] = SSE
+    says: str = ""
+    """What its texts begin with, instead of the prompt."""
     error: str | None = None
     """Of httpx2, instead of an end."""
 
     @property
     def texts(self) -> list[str]:
-        return [f"{self.prompt}:{k}" for k in range(len(self.at) - 5)]
+        return [f"{self.says or self.prompt}:{k}" for k in range(len(self.at) - 5)]
 
     @property
     def body(self) -> list[bytes]:
