@@ -21,7 +21,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (recorder .*?)(?:\s+#.*)?$", README, re.MULTILINE)
 SHOWN = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
-TESTED_ELSEWHERE = ("demo", "check", "tail")
+TESTED_ELSEWHERE = ("demo", "check", "tail", "diff")
 MS = 1_000_000
 
 
@@ -73,6 +73,19 @@ def test_the_command_of_the_readme_that_does_not_end_goes_on_until_it_is_interru
         process.send_signal(signal.SIGINT)
         assert process.communicate() == (b"", b"\n")
     assert process.returncode == 130
+
+
+def test_the_diff_of_the_readme_is_what_one_sees(tmp_path: Path) -> None:
+    """Of the recording that it makes, and of another one like it."""
+    [make] = [command for command in COMMANDS if command.startswith("recorder make")]
+    again = make.replace("hello.jsonl", "hello-again.jsonl").replace("can I", "may I").replace("seed 7", "seed 8")
+    [(diff, shown)] = re.findall(r"\$ (recorder diff [^\n]*)\n(.*?)```", README, re.DOTALL)
+    for command in (make, again, diff):
+        program, *arguments = shlex.split(command)
+        executable = Path(sys.executable).with_name(program)
+        done = subprocess.run([executable, *arguments], cwd=tmp_path, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (1, shown)
 
 
 def test_the_no_match_of_the_readme_is_what_one_sees(directory: Path) -> None:

@@ -24,13 +24,14 @@ _LONGEST = 160
 def print_diff(diff: Diff, *, room: int, full: bool = False, indent: str = "") -> None:
     """Every stream that differs, with its differences; the numbers of all are not said."""
     for pair in diff.changed:
-        same = pair.before == pair.after
-        _line(f"{pair.asked}", f"{pair.before[:8]}" if same else f"{pair.before[:8]} → {pair.after[:8]}", indent)
+        ids = pair.before[:8] if pair.before == pair.after else f"{pair.before[:8]} → {pair.after[:8]}"
+        _print_line(pair.asked, ids, room=room, indent=indent)
         for part, lines in groupby(pair.differences, key=lambda one: one.part):
             _print_part(part, list(lines), room=room, full=full, indent=indent)
     for mark, colour, lones in (("-", "red", diff.removed), ("+", "green", diff.added)):
         for lone in lones:
-            _line(_styled(f"{mark} {lone.asked}", colour), f"{lone.stream[:8]}, {lone.outcome}", indent)
+            ids = f"{lone.stream[:8]}, {lone.outcome}"
+            _print_line(f"{mark} {lone.asked}", ids, room=room, indent=indent, colour=colour)
 
 
 def summary(diff: Diff, names: tuple[str, str] = ("the first", "the second")) -> str:
@@ -93,8 +94,11 @@ def _of_words(number: int, of: str) -> str:
     return f"{number:,}{of} words" if of else count(number, "word")
 
 
-def _line(text: str, ids: str, indent: str) -> None:
-    click.echo(f"{indent}{visible(text, keep=chr(27)) if in_colour() else visible(text)}  {_faint(visible(ids))}")
+def _print_line(asked: str, ids: str, *, room: int, indent: str, colour: str | None = None) -> None:
+    """One stream: what was asked, as far as there is room, and its ids."""
+    ids = visible(ids)
+    text = _styled(shorten(asked, max(20, room - len(indent) - len(ids) - 2)), colour)
+    click.echo(f"{indent}{text}  {click.style(ids, dim=True) if in_colour() else ids}")
 
 
 def _print_part(part: str, found: list[Difference], *, room: int, full: bool, indent: str) -> None:
@@ -180,7 +184,3 @@ def _wrapped(plain: list[str], styled: list[str], room: int) -> Iterator[str]:
 
 def _styled(text: str, colour: str | None) -> str:
     return click.style(text, fg=colour) if colour and in_colour() else text
-
-
-def _faint(text: str) -> str:
-    return click.style(text, dim=True) if in_colour() else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +17,7 @@ from .errors import Exit, Failure, note, warn
 from .reading import salvage_option
 from .text import count
 
-_SECONDS = click.FloatRange(min=0, max=1e9)
+_MOST = 1e6
 _ID = "An id, or how it begins. May be given again."
 
 
@@ -50,6 +51,17 @@ def _pairs(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     return dict(value.split("=", 1) for value in values)
 
 
+def _least(least: float) -> Callable[[click.Context, click.Parameter, float | None], float | None]:
+    """A number of at least that much, and small enough for ns to be a number too."""
+
+    def check(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+        if value is None or least <= value <= _MOST:
+            return value
+        raise click.BadParameter(f"{value:g} is not from {least:g} to {_MOST:g}")
+
+    return check
+
+
 def _ns(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1e9)
 
@@ -70,12 +82,12 @@ def _ns(seconds: float | None) -> int | None:
 )
 @click.option("--trim", "trims", callback=_spans, multiple=True, metavar="PLACE..PLACE", help="Leave events out.")
 @click.option(
-    "--scale", type=click.FloatRange(0, 1e6, min_open=True), default=1.0, help="All times: 0.5 is twice as fast."
+    "--scale", type=float, callback=_least(1e-6), default=1.0, metavar="X", help="All times: 2 is half as fast."
 )
-@click.option("--gap", type=_SECONDS, metavar="S", help="Chunks come this far apart.")
-@click.option("--idle-limit", type=_SECONDS, metavar="S", help="No silence is longer.")
+@click.option("--gap", type=float, callback=_least(0), metavar="S", help="Chunks come this far apart.")
+@click.option("--idle-limit", type=float, callback=_least(0), metavar="S", help="No silence is longer.")
 @click.option(
-    "--shift", type=click.FloatRange(-1e9, 1e9), default=0.0, metavar="S", help="All that comes, later by so much."
+    "--shift", type=float, callback=_least(-_MOST), default=0.0, metavar="S", help="All that comes, so much later."
 )
 @click.option(
     "--rename", callback=_pairs, multiple=True, metavar="ID=NEW", help="Another id for a stream or a call."

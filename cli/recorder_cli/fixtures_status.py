@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from recorder.core.redact import environment_secrets
-from recorder.hygiene.status import FileStatus, Limits
+from recorder.hygiene.status import FileStatus, Kind, Limits
 from recorder.hygiene.status import status as look
 from recorder.hygiene.used import Used
 
@@ -136,7 +136,8 @@ def _row(one: FileStatus, now: int) -> Row:
     }
 
 
-def _finding(one: FileStatus, kind: str) -> str:
+def _finding(one: FileStatus, kind: Kind) -> str:
     """`2 unused`; `stale`."""
-    found = getattr(one, kind, None)
-    return f"{len(found)} {kind}" if isinstance(found, list) and kind != "stale" else kind  # pyright: ignore
+    numbers = {"unused": one.unused, "damaged": one.damaged, "secrets": one.secrets, "duplicates": one.duplicates}
+    number = len(numbers.get(kind) or [])
+    return f"{number} {kind.removesuffix('s') if number == 1 else kind}" if number else kind

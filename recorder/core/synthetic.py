@@ -191,9 +191,10 @@ def cut(text: str, random: Random, pace: Pace) -> Iterator[Piece]:
         delta = draw_delta(random, pace, first=at == 0)
         end = at + CHARS_PER_TOKEN * delta.tokens
         space = text.find(" ", end, end + 2 * CHARS_PER_TOKEN)
-        end = space if space > 0 else end
-        yield Piece(text[at:end], delta)
-        at = end
+        piece = text[at : space if space > 0 else end]
+        tokens = tokens_in(piece)
+        yield Piece(piece, delta._replace(tokens=tokens, gap=delta.gap * tokens // delta.tokens))
+        at += len(piece)
 
 
 def tokens_in(text: str) -> int:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from recorder.core.synthetic import (
+    CHARS_PER_TOKEN,
     COALESCED,
     NS,
     Piece,
@@ -54,7 +55,7 @@ class Answer:
         """The kind of the block that was begun and not ended."""
         self._silent = 0
         """ns to wait before the next event."""
-        self._tokens = 0
+        self._chars = 0
         self._play()
 
     @property
@@ -115,7 +116,7 @@ class Answer:
         delta = {"type": name, field: piece.text}
         gap, coalesced = piece.delta.gap, piece.delta.coalesced and not self._silent
         self._send({"type": "content_block_delta", "index": self._block, "delta": delta}, gap, together=coalesced)
-        self._tokens += piece.delta.tokens
+        self._chars += len(piece.text)
 
     def _begin(self, kind: str, step: Mapping[str, Any]) -> None:
         self._block, self._open = self._block + 1, kind
@@ -149,7 +150,7 @@ class Answer:
         tools = any("tool" in step for step in call.steps)
         reason = call.stop_reason or ("tool_use" if tools else "end_turn")
         delta = {"stop_reason": reason, "stop_sequence": None}
-        usage = {"input_tokens": self._input_tokens(), "output_tokens": max(1, self._tokens)}
+        usage = {"input_tokens": self._input_tokens(), "output_tokens": max(1, -(-self._chars // CHARS_PER_TOKEN))}
         self._send({"type": "message_delta", "delta": delta, "usage": usage}, NS // 100)
         self._send({"type": "message_stop"}, NS // 1000, together=self._random.random() < COALESCED)
 
