@@ -103,7 +103,7 @@ class Replay(stand_in.Answerer):
         self._virtual = clock == "virtual"
         self._clock: Clock | None = None if self._virtual else RealClock()
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
-        self._transport = ReplayTransport(self._answer)
+        self._transport = ReplayTransport(self._answer, self._now)
         self._injector = None if faults is None else Injector(faults, instant=self._instant, clock=self._now)
         self.ended: Ended = "unknown"
         """How the run ended, for a verdict: leaving the `with` block says so, or who runs it by other means."""

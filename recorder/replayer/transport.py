@@ -54,13 +54,15 @@ Answer = Callable[[httpx2.Request], Serving]
 
 
 class ReplayTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """Answers each request with what `answer` gives."""
+    """Answers each request with what `answer` gives. `now`: the clock of the answers."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, now: Callable[[], int]) -> None:
         self._answer = answer
+        self._now = now
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        turn = _Turn(self._answer(request), request, "sync")
+        sent = self._now()
+        turn = _Turn(self._answer(request), request, sent, "sync")
         try:
             turn.wait(turn.first_at, ends=turn.script.headers_at is None)
             if turn.script.headers_at is None:
@@ -71,7 +73,8 @@ class ReplayTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             raise
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        turn = _Turn(self._answer(request), request, raising.carrier())
+        sent = self._now()
+        turn = _Turn(self._answer(request), request, sent, raising.carrier())
         try:
             await turn.wait_async(turn.first_at, ends=turn.script.headers_at is None)
             if turn.script.headers_at is None:
@@ -85,11 +88,11 @@ class ReplayTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 class _Turn:
     """One request and its answer: what the client waits for, and what it sees; the same in both colours."""
 
-    def __init__(self, serving: Serving, request: httpx2.Request, carrier: Carrier) -> None:
+    def __init__(self, serving: Serving, request: httpx2.Request, sent: int, carrier: Carrier) -> None:
         self.script, self._instant, self._clock, self.watcher, self._turns = serving
         self.at_once = self._instant and not self.script.timed and self.watcher is None and self._turns is None
         """Nothing is waited for between the chunks, and nobody watches."""
-        self._request, self._sent = request, self._clock.now()
+        self._request, self._sent = request, sent
         self._carrier: Carrier = carrier
         self._seconds = raising.read_timeout_s(request)
         self._before = 0
