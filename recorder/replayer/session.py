@@ -19,7 +19,7 @@ from recorder.core.fingerprint import path_of
 from recorder.log.reader import Problem, RecordingError, find_segments
 from recorder.log.streams import Stream, read_streams
 
-from . import stand_in, virtual_time
+from . import backoff, stand_in, virtual_time
 from .asked import asked, asked_by
 from .errors import ClockError
 from .faults.inject import Faults, Injected, Injector, Served
@@ -99,6 +99,7 @@ class Replay(stand_in.Answerer):
         ]
         self._shelf = Shelf(whole, self.name, ignore=ignore, match=match, hint=hint)
         self._instant = timing != "recorded"
+        backoff.install()
         self._order = Order(self._shelf.streams) if timing == "ordered" else None
         self._virtual = clock == "virtual"
         self._clock: Clock | None = None if self._virtual else RealClock()

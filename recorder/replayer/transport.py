@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import httpx2
 
 from . import raising
+from .backoff import without_wait
 from .errors import EndOfRecording
 from .raising import Carrier
 from .schedule import Clock
@@ -166,16 +167,17 @@ class _Turn:
     def _saw(self, error: Exception) -> Exception:
         if self.watcher:
             self.watcher.over(error)
+        if self._instant:
+            without_wait(error)
         return error
 
     def response(self, body: httpx2.SyncByteStream | httpx2.AsyncByteStream) -> httpx2.Response:
         script = self.script
-        headers = dict(script.headers)
-        if self._instant and script.status >= 400:
-            # The one way to keep the SDK from sleeping before a retry; it takes this header before `retry-after`.
-            headers["retry-after-ms"] = "0.001"
-        extensions = {"http_version": script.http.encode("ascii"), "recorded_headers": [*script.headers.items()]}
-        return httpx2.Response(script.status, headers=headers, stream=body, extensions=extensions)
+        extensions = {"http_version": script.http.encode("ascii")}
+        response = httpx2.Response(script.status, headers=dict(script.headers), stream=body, extensions=extensions)
+        if self._instant:
+            without_wait(response)
+        return response
 
 
 class _SyncBody(httpx2.SyncByteStream):

@@ -82,8 +82,7 @@ class Watch:
         phases, reused = self._phases(known)
         received = Received(
             response.status_code,
-            # of a replay: as they were recorded, whatever the client is told instead
-            response.extensions.get("recorded_headers") or response.headers.multi_items(),
+            response.headers.multi_items(),
             url=url,
             http=response.http_version,
             decoded=decoded,

@@ -174,19 +174,6 @@ def two_attempts(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_retry_replays_and_the_back_off_does_not_sleep(
-    two_attempts: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
-
-    with recorder.replay(two_attempts).client(max_retries=2) as client:
-        events = [*client.messages.create(**ask(), stream=True)]
-
-    assert len(events) == 8
-    assert sum(slept) < 0.001
-
-
 def test_a_client_that_does_not_retry_sees_the_first_attempt(two_attempts: Path) -> None:
     with (
         recorder.replay(two_attempts).client(max_retries=0) as client,
@@ -335,27 +322,3 @@ def test_wrong_options_are_refused_when_made(tmp_path: Path, options: dict[str, 
 
     with pytest.raises(ValueError, match=message):
         recorder.replay(tmp_path, **options)
-
-
-@pytest.mark.parametrize("wrap", [False, True], ids=["use a transport", "wrap a client"])
-def test_what_spares_the_client_a_sleep_is_not_recorded_of_a_replay(tmp_path: Path, wrap: bool) -> None:
-    refused = Reply.error(529, "overloaded_error", "no", headers={"retry-after": "7", "retry-after-ms": "7000"})
-    with Upstream([refused]) as upstream, recorder.Tap(tmp_path / "live") as tap:
-        with anthropic.Anthropic(base_url=upstream.url, **OPTIONS) as client:
-            read(tap.wrap(client), "create")
-
-    with recorder.Tap(tmp_path / "again") as tap:
-        inner = recorder.replay(tmp_path / "live")
-        if wrap:
-            with inner.client(max_retries=0) as client:
-                read(tap.wrap(client), "create")
-        else:
-            http = httpx2.Client(transport=recorder.TapTransport(tap, inner.transport))
-            with anthropic.Anthropic(api_key="k", http_client=http, max_retries=0) as client:
-                read(client, "create")
-
-    first, again = (next(iter(recorder.open(tmp_path / name).streams())).response for name in ("live", "again"))
-    assert first is not None
-    assert again is not None
-    assert again.headers == first.headers
-    assert (again.headers["retry-after"], again.headers["retry-after-ms"]) == ("7", "7000")
