@@ -67,7 +67,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--record-used",
         metavar="FILE",
-        type=Path,
         help="write to FILE which recordings the tests used, for `recorder fixtures status --used-by FILE`",
     )
     parser.addini("record_mode", "mode where the command line names none (default: replay)", default="replay")
@@ -171,10 +170,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output["recorder_used"] = config.stash[_used]
         output["recorder_listed"] = config.stash[_listed]
         return
-    if path := cast("Path | None", config.getoption("--record-used")):
+    if path := cast("str | None", config.getoption("--record-used")):
         chosen = _some_only(config) or any(arg.endswith(".py") for arg in config.args)
         whole = session.exitstatus == pytest.ExitCode.OK and not chosen
-        _write_list(path, config.stash[_listed], whole=whole)
+        _write_list(Path(path), config.stash[_listed], whole=whole)
     if _is_strict(config) and session.exitstatus == pytest.ExitCode.OK and _unused(config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -247,3 +251,19 @@ def test_two_long_recordings_are_compared_in_a_moment(tmp_path: Path) -> None:
 
     assert (code, len(found["changed"])) == (1, 10)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("full", [[], ["--full"]])
+def test_no_control_character_of_a_recording_reaches_a_terminal(tmp_path: Path, full: list[str]) -> None:
+    evil = f"\x1b[31mred\x1b]0;title\x07\x9b31m\u202eabc\x85\x00\r{'x' * 300}"
+    request = {"model": "m", "messages": [{"role": "user", "content": evil}]}
+    before, after = (
+        one(tmp_path / f"{name}.jsonl", ["a", f" {evil} {name}", " b"], request=request) for name in ("1", "2")
+    )
+    program = [sys.executable, "-c", "from recorder_cli.main import run; run()", "diff", before, after, *full]
+    done = subprocess.run(program, env={**os.environ, "FORCE_COLOR": "1"}, capture_output=True, text=True)
+
+    output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    assert done.returncode == 1
+    assert "\\x1b[31mred" in output
+    assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028]", output) == []
