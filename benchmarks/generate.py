@@ -50,7 +50,33 @@ JITTER = tuple(math.exp(0.4 * z) for z in sorted(random.Random(5).gauss(0, 1) fo
 COALESCED, STALL, SLOW_TOOL = 0.2, 0.002, 0.02
 RETRY, ERROR_EVENT, CANCELLED, LOST = 0.05, 0.01, 0.05, 0.002
 THINKING, TOOL = 0.3, 0.35
-WORDS = "the of to and a in is it you that he was for on are with as I his they be at one have this".split()
+WORDS = [
+    "the",
+    "of",
+    "to",
+    "and",
+    "a",
+    "in",
+    "is",
+    "it",
+    "you",
+    "that",
+    "he",
+    "was",
+    "for",
+    "on",
+    "are",
+    "with",
+    "as",
+    "I",
+    "his",
+    "they",
+    "be",
+    "at",
+    "one",
+    "have",
+    "this",
+]
 _FRAME = len("event: \ndata: \n\n")
 _DELTAS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 
@@ -62,7 +88,9 @@ def _tails(kind: str, block: int) -> list[tuple[str, int]]:
         text = "".join(f"{WORDS[(tokens * 7 + n) % len(WORDS)]} " for n in range(tokens))
         payload = {"type": "content_block_delta", "index": block, "delta": {"type": kind, _DELTAS[kind]: text}}
         data = json.dumps(payload, separators=(",", ":"))
-        line = f'"event":"content_block_delta","block":{block},"delta":"{kind}","chars":{len(text)},"data":{data}}}\n'
+        line = (
+            f'"event":"content_block_delta","block":{block},"delta":"{kind}","chars":{len(text)},"data":{data}}}\n'
+        )
         tails.append((line, len(data) + len("content_block_delta") + _FRAME))
     return tails
 

@@ -1,6 +1,8 @@
--- lines: one row per line of the recordings, of whatever kind, as it stands there. Times in ns.
--- Internal: dropped when the other tables are made.
+-- lines: one row per line of the pieces that are being loaded, of whatever kind, as it stands there. Times in ns.
+CREATE OR REPLACE TEMP TABLE pieces (file VARCHAR, source INTEGER);
+
 CREATE OR REPLACE TEMP TABLE lines (
+    file VARCHAR,
     kind VARCHAR,
     stream VARCHAR,
     seq BIGINT,
@@ -17,6 +19,7 @@ CREATE OR REPLACE TEMP TABLE lines (
     url VARCHAR,
     headers MAP(VARCHAR, VARCHAR),
     tags MAP(VARCHAR, VARCHAR),
+    request JSON,
     -- response
     status BIGINT,
     -- response, end
@@ -29,8 +32,6 @@ CREATE OR REPLACE TEMP TABLE lines (
     block BIGINT,
     delta VARCHAR,
     chars BIGINT,
-    data JSON,
-    text VARCHAR,
     split BIGINT [] [],
     -- end, gap
     "end" VARCHAR,
