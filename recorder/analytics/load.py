@@ -67,7 +67,7 @@ def create(connection: duckdb.DuckDBPyConnection, version: int) -> None:
     run(connection, "tables")
     connection.execute("INSERT INTO loaded.meta VALUES (?)", [version])
     run(connection, "load/lines")
-    for step in _STEPS:
+    for step in ("controls", *_STEPS):
         run(connection, f"load/{step}")
     run(connection, "load/tables")
     for name in views():
@@ -158,7 +158,7 @@ class Loader:
 
     def _take(self, batch: _Batch, directory: Path) -> None:
         """Load the pieces: all at once, or one by one if there is something in them that DuckDB refuses."""
-        if self._read([piece for _, piece in batch], _OBJECT_SIZE):
+        if self._read(batch, _OBJECT_SIZE):
             self._store(batch, [])
         else:
             for source, piece in batch:
@@ -170,21 +170,21 @@ class Loader:
         if not piece.is_as_it_was():  # it is being written to: no more of it than was there
             piece = next(iter(Cutter(piece.file, 0, directory, limit=piece.end)))
         problems: list[Problem] = []
-        if not self._read([piece], _LARGE_OBJECT_SIZE):
+        if not self._read([(source, piece)], _LARGE_OBJECT_SIZE):
             piece, problems = cleaned(piece, directory)
-            if not self._read([piece], _LARGE_OBJECT_SIZE):
+            if not self._read([(source, piece)], _LARGE_OBJECT_SIZE):
                 raise RecordingError(piece.file, "cannot be loaded as tables", "recorder verify tells more")
         self._store([(source, piece)], problems)
         piece.discard()
 
-    def _read(self, batch: Sequence[Piece], object_size: int) -> bool:
+    def _read(self, batch: _Batch, object_size: int) -> bool:
         """Fill `lines`; False when there is something in the pieces that is no record."""
         connection = self._connection
         run(connection, "load/lines")
-        for piece in batch:
-            connection.execute("INSERT INTO pieces (file) VALUES (?)", [str(piece.readable)])
-        if not read(connection, batch, object_size, "load/read"):
+        connection.execute("SET VARIABLE sources = ?", [[source.source for source, _ in batch]])
+        if not read(connection, [piece for _, piece in batch], object_size, "load/read"):
             return False
+        run(connection, "load/controls")
         return connection.execute(_IS_ODD, {"format": FORMAT, "version": VERSION, "sane": SANE_NS}).fetchall() == [
             (False,)
         ]
@@ -195,9 +195,6 @@ class Loader:
         with _transaction(connection):
             for source, piece in batch:
                 source.bytes = piece.end
-                connection.execute(
-                    "UPDATE pieces SET source = ? WHERE file = ?", [source.source, str(piece.readable)]
-                )
                 self._check_point(replace(source, size=-1))
             for step in ("again", "arrivals"):
                 run(connection, f"load/{step}")
@@ -238,27 +235,29 @@ class Loader:
 _Batch = list[tuple[Source, Piece]]
 _IS_ODD = """
 SELECT
-    count(*) > 0
-FROM lines
-WHERE CASE kind
-    WHEN 'header' THEN format IS DISTINCT FROM $format OR v IS NULL OR v NOT BETWEEN 1 AND $version
-    WHEN 'request' THEN stream IS NULL OR seq IS NULL OR call IS NULL OR attempt IS NULL OR wall IS NULL OR mono IS NULL
-        OR mono NOT BETWEEN -$sane AND $sane
-    ELSE stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
-        OR CASE
-            WHEN kind IN ('event', 'bytes') THEN wait IS NULL OR chunk IS NULL OR wait NOT BETWEEN -$sane AND $sane
-            WHEN kind = 'response' THEN status IS NULL
-            WHEN kind = 'end' THEN "end" IS NULL OR complete IS NULL OR chunks IS NULL OR bytes IS NULL
-                OR coalesce(wait, 0) NOT BETWEEN -$sane AND $sane
+    EXISTS (
+        FROM lines
+        WHERE stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
+            OR coalesce(wait, 0) NOT BETWEEN -$sane AND $sane
+            OR (kind IN ('event', 'bytes') AND (wait IS NULL OR chunk IS NULL))
+            OR (split IS NOT NULL AND NOT list_bool_and([
+                len(one) = 3 AND coalesce(one[2] BETWEEN -$sane AND $sane AND one[3] BETWEEN -$sane AND $sane, false)
+                FOR one IN split
+            ]))
+    )
+    OR EXISTS (
+        FROM controls
+        WHERE CASE kind
+            WHEN 'header' THEN format IS DISTINCT FROM $format OR v IS NULL OR v NOT BETWEEN 1 AND $version
+            WHEN 'request' THEN stream IS NULL OR seq IS NULL OR call IS NULL OR attempt IS NULL OR wall IS NULL
+                OR mono IS NULL OR mono NOT BETWEEN -$sane AND $sane
+            WHEN 'response' THEN status IS NULL
+            WHEN 'gap' THEN chunks IS NULL
+            ELSE "end" IS NULL OR complete IS NULL OR chunks IS NULL OR bytes IS NULL
                 OR coalesce(waited, 0) NOT BETWEEN -$sane AND $sane
                 OR coalesce(held, 0) NOT BETWEEN -$sane AND $sane
-            ELSE chunks IS NULL
         END
-        OR split IS NOT NULL AND NOT list_bool_and([
-            len(one) = 3 AND coalesce(one[2] BETWEEN -$sane AND $sane AND one[3] BETWEEN -$sane AND $sane, false)
-            FOR one IN split
-        ])
-END
+    )
 """
 """DuckDB takes lines that are JSON and no records; the reader does not, and says why."""
 
@@ -267,6 +266,7 @@ def read(connection: duckdb.DuckDBPyConnection, batch: Sequence[Piece], object_s
     """Read pieces by a file of `sql/`; False, and nothing is read, when DuckDB refuses one of them."""
     files = [_escape_glob(str(piece.readable)) for piece in batch]
     connection.execute("SET VARIABLE files = ?", [files])
+    connection.execute("SET VARIABLE names = ?", [[str(piece.readable) for piece in batch]])
     connection.execute("SET VARIABLE object_size = ?", [object_size])
     try:
         run(connection, step)

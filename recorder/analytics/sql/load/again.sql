@@ -1,24 +1,35 @@
--- again: streams of which something was loaded before; their rows are made anew of the old records and the new.
--- A record that is there already (its file was copied, or is read a second time) counts once.
-CREATE OR REPLACE TEMP TABLE again AS
+-- found: the streams that are being loaded, and where. again: those of which something was loaded before; their rows
+-- are made anew of the old records and the new. A record that is there already (its file was copied, or is read a
+-- second time) counts once.
+CREATE OR REPLACE TEMP TABLE found AS
+SELECT DISTINCT stream, source
+FROM (SELECT stream, source FROM lines UNION ALL SELECT stream, source FROM controls)
+WHERE stream IS NOT NULL;
+
+CREATE OR REPLACE TEMP TABLE known AS
 SELECT DISTINCT stream
-FROM loaded.stream_sources
-WHERE stream IN (SELECT stream FROM lines);
+FROM found
+WHERE stream IN (SELECT stream FROM loaded.stream_sources);
 
 DELETE FROM lines
-WHERE stream IN (FROM again) AND (stream, seq) IN (
-    SELECT (stream, seq) FROM loaded.arrivals WHERE stream IN (FROM again)
-    UNION ALL
-    SELECT (stream, seq) FROM loaded.control WHERE stream IN (FROM again)
-);
+WHERE stream IN (FROM known)
+    AND (stream, seq) IN (SELECT (stream, seq) FROM loaded.arrivals WHERE stream IN (FROM known));
 
-DELETE FROM again
-WHERE stream NOT IN (SELECT stream FROM lines WHERE stream IS NOT NULL);
+DELETE FROM controls
+WHERE stream IN (FROM known)
+    AND (kind, stream, seq) IN (SELECT (kind, stream, seq) FROM loaded.control WHERE stream IN (FROM known));
+
+CREATE OR REPLACE TEMP TABLE again AS
+FROM known
+WHERE stream IN (SELECT stream FROM lines)
+    OR stream IN (SELECT stream FROM controls WHERE stream IS NOT NULL);
+
+CREATE OR REPLACE TEMP TABLE numbered AS
+SELECT stream, (row_number() OVER ())::INTEGER AS n
+FROM (SELECT DISTINCT stream FROM found)
+WHERE stream IN (FROM again) OR stream NOT IN (FROM known);
 
 INSERT INTO loaded.stream_sources
-SELECT DISTINCT lines.stream, pieces.source
-FROM lines
-INNER JOIN pieces USING (file)
-WHERE lines.stream IS NOT NULL
+FROM found
 EXCEPT
 FROM loaded.stream_sources;

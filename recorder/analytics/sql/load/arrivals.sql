@@ -14,10 +14,6 @@
 --   gap        a pause between two outputs of one block that came in different chunks
 --   twice      the row before is the same record
 -- Windows are fastest over numbers: the streams are numbered, and no text goes through.
-CREATE OR REPLACE TEMP TABLE numbered AS
-SELECT stream, (row_number() OVER ())::INTEGER AS n
-FROM (SELECT DISTINCT stream FROM lines WHERE stream IS NOT NULL);
-
 CREATE OR REPLACE TEMP TABLE arrivals AS
 WITH moments AS (
     SELECT
@@ -42,7 +38,6 @@ WITH moments AS (
         CASE WHEN try_cast(delta AS loaded.delta) IS NULL THEN delta END AS delta_text,
         chars
     FROM lines AS l
-    WHERE kind NOT IN ('header', 'request')
     UNION ALL BY NAME
     -- before it, the chunks that ended inside a record: part -n .. -1; split holds (offset, at, wait)
     SELECT

@@ -10,11 +10,11 @@ SELECT
         THEN json_array_length(request, '$.messages')::BIGINT END AS messages,
     CASE WHEN json_type(request, '$.tools') = 'ARRAY'
         THEN json_array_length(request, '$.tools')::BIGINT END AS tools
-FROM lines
-WHERE kind IN ('request', 'response', 'gap', 'end');
+FROM controls
+WHERE kind <> 'header';
 
 INSERT INTO loaded.control BY NAME
-SELECT * EXCLUDE (file, format, v, wait, chunk, event, block, delta, chars, split)
+SELECT * EXCLUDE (source, format, v, wait)
 FROM control;
 
 INSERT INTO control BY NAME
