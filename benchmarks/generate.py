@@ -173,6 +173,8 @@ class Stream:
         self.out, self.sent, self.model = out, sent, model
         self.id = f"{dice.getrandbits(64):016x}"
         self.seq, self.chunk, self.wait, self.bytes = 1, -1, 0, 0
+        self.silent = 0
+        """ns before the next delta, in which nothing comes."""
         generator.begin(out, sent, self.id, call, attempt, request)
         first = int(dice.lognormvariate(model.mu, model.sigma) * S)
         self.at = int(first * dice.uniform(0.5, 0.9))
@@ -220,9 +222,9 @@ class Stream:
         self.event("content_block_start", block, kind, content_block={"type": kind, **start})
         if block == 0:
             self.event("ping")
-            self.at = max(self.at, self.first)
+            self.silent = max(0, self.first - self.at)
         if kind == "tool_use" and self.random.random() < SLOW_TOOL:
-            self.at += int(self.random.uniform(3, 29) * S)
+            self.silent += int(self.random.uniform(3, 29) * S)
         tails = TAILS[{"thinking": "thinking_delta", "text": "text_delta"}.get(kind, "input_json_delta"), block]
         dice, sizes, jitter, scale = self.random.random, len(DELTA_TOKENS), len(JITTER), S / self.rate
         add, stream, sent = self.out.append, self.id, self.sent
@@ -236,8 +238,9 @@ class Stream:
             luck = dice()
             if luck < STALL:
                 self.silence(3 * 15 ** dice())
-            elif luck < 1 - COALESCED or self.chunk == 0:
-                self.wait = int(n * scale * JITTER[int(dice() * jitter)])
+            elif luck < 1 - COALESCED or self.silent or self.chunk == 0:
+                self.wait = int(n * scale * JITTER[int(dice() * jitter)]) + self.silent
+                self.silent = 0
                 self.at += self.wait
                 self.chunk += 1
             tail, size = tails[n]

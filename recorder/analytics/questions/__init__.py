@@ -1,0 +1,32 @@
+"""Questions that are asked often, as SQL: each a file that begins with what it asks, to run, to read, to change."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from msgspec import Struct
+
+
+class Question(Struct, frozen=True):
+    """`name`: of the file, without its number; `asks`: its first lines; `sql`: all of it."""
+
+    number: int
+    name: str
+    asks: str
+    sql: str
+
+
+def questions() -> list[Question]:
+    """All of them, in order."""
+    return [
+        _question(entry.name, entry.read_text(encoding="utf-8"))
+        for entry in sorted(files(__name__).iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".sql")
+    ]
+
+
+def _question(file: str, sql: str) -> Question:
+    number, _, name = file.removesuffix(".sql").partition("_")
+    lines = sql.splitlines()
+    comment = [line.removeprefix("-- ") for line in lines[: next(n for n, line in enumerate(lines) if line[:2] != "--")]]
+    return Question(int(number), name, " ".join(comment), sql)
