@@ -152,7 +152,11 @@ def load_file(
             if not database.own:
                 raise RecordingError(file, str(error), "name another file") from None
             note(f"{file}: {error}; made anew")
-            _remove(file)
+            try:
+                _remove(file)
+            except OSError as reason:
+                note(f"{file}: cannot be removed ({reason.strerror}); loading into memory")
+                return load_in_memory(connection, files, report=report, advance=advance)
         except BusyError as busy:
             waited = time.monotonic() - begun
             if not busy.writing and waited >= _READERS_S:

@@ -286,6 +286,7 @@ def test_a_call_with_retries(tmp_path: Path) -> None:
         "wall": datetime(2026, 1, 2, 3, 4, 6),  # noqa: DTZ001
         "wall_ns": 1767323046 * 10**9,
         "model": None,
+        "request_model": None,
         "status": 200,
         "outcome": "complete",
         "error_type": None,

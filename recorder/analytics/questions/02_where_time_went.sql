@@ -1,6 +1,6 @@
 -- Where did the time to the answer go? Medians of each part, of calls that got an answer.
 SELECT
-    c.model,
+    s.request_model AS model,
     count(*) AS n,
     median(retry_penalty_s) AS retries_s,
     median(s.headers_s) AS headers_s,
@@ -10,5 +10,5 @@ SELECT
 FROM calls AS c
 INNER JOIN streams AS s USING (stream)
 WHERE s.ttft_s IS NOT NULL
-GROUP BY c.model
-ORDER BY n DESC, c.model
+GROUP BY s.request_model
+ORDER BY n DESC, model

@@ -1,6 +1,6 @@
 -- What would somebody who asks at a random moment wait? A slow stream covers more moments than a fast one.
 WITH weighted AS (
-    SELECT model, ttft_s, sum(ttft_s) OVER (PARTITION BY model ORDER BY ttft_s, stream) AS covered
+    SELECT request_model AS model, ttft_s, sum(ttft_s) OVER (PARTITION BY request_model ORDER BY ttft_s, stream) AS covered
     FROM streams
     WHERE ttft_s IS NOT NULL
 )

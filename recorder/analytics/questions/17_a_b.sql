@@ -1,7 +1,9 @@
 -- Is B slower than A? Difference of the medians of ttft_s with a 95 % interval (1,000 resamples), for the first two
 -- values of the tag `variant`; without that tag, for the two models with the most streams.
 WITH labelled AS (
-    SELECT coalesce(tags['variant'], model) AS variant, ttft_s
+    SELECT
+        CASE WHEN (SELECT count(tags['variant']) FROM streams) > 0 THEN tags['variant'] ELSE request_model END AS variant,
+        ttft_s
     FROM streams
     WHERE ttft_s IS NOT NULL
 ),
@@ -9,6 +11,7 @@ WITH labelled AS (
 variants AS (
     SELECT variant, count(*) AS n, row_number() OVER (ORDER BY n DESC, variant) AS place
     FROM labelled
+    WHERE variant IS NOT NULL
     GROUP BY variant
     QUALIFY place <= 2
 ),

@@ -6,12 +6,13 @@ WITH pings AS (
 )
 
 SELECT
-    model,
+    request_model AS model,
     count(*) AS n,
     sum(pings)::BIGINT AS pings,
-    (SELECT median(apart_s) FROM pings INNER JOIN streams AS s USING (stream) WHERE s.model = streams.model) AS apart_p50_s,
+    (SELECT median(apart_s) FROM pings INNER JOIN streams AS s USING (stream) WHERE s.request_model = streams.request_model)
+        AS apart_p50_s,
     median(silence_max_s) AS silence_p50_s,
     max(silence_max_s) AS silence_max_s
 FROM streams
-GROUP BY model
+GROUP BY request_model
 ORDER BY n DESC, model

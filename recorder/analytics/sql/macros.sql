@@ -1,9 +1,9 @@
--- goodput: the share of the calls sent that met every limit given, by model and together (model NULL). A call
+-- goodput: the share of the calls sent that met every limit given, by the model asked for and together (model NULL). A call
 -- without the number missed its limit; one that did not complete missed all.
 --   FROM goodput(ttft := 2, gap := 1)
 CREATE OR REPLACE MACRO goodput(ttft := NULL, tpot := NULL, duration := NULL, gap := NULL) AS TABLE
 SELECT
-    c.model,
+    c.request_model AS model,
     count(*) AS calls,
     count(*) FILTER (
         c.outcome = 'complete'
@@ -15,8 +15,8 @@ SELECT
     met / calls AS goodput
 FROM calls AS c
 INNER JOIN streams AS s ON s.stream = c.stream
-GROUP BY GROUPING SETS ((), (c.model))
-ORDER BY grouping(c.model) DESC, calls DESC, c.model;
+GROUP BY GROUPING SETS ((), (c.request_model))
+ORDER BY grouping(c.request_model) DESC, calls DESC, c.request_model;
 
 -- fluidity: by stream, the share of its output (in characters) that was there when somebody who begins to read
 -- at `start_s`, at `chars_per_s`, came to it. late_s: how far behind the stream fell, at worst.

@@ -31,6 +31,7 @@ SELECT
     make_timestamp(wall_ns // 1000) AS wall,
     wall_ns,
     model,
+    request_model,
     status,
     outcome,
     error_type,
@@ -50,6 +51,7 @@ COMMENT ON COLUMN calls.streams IS 'All attempts, in order.';
 COMMENT ON COLUMN calls.wall IS 'When the first attempt began, UTC.';
 COMMENT ON COLUMN calls.wall_ns IS 'The same, Unix time in ns.';
 COMMENT ON COLUMN calls.model IS 'Of the last attempt, as are the columns up to tags.';
+COMMENT ON COLUMN calls.request_model IS 'That was asked for.';
 COMMENT ON COLUMN calls.status IS 'Of its response.';
 COMMENT ON COLUMN calls.outcome IS 'As in streams.';
 COMMENT ON COLUMN calls.error_type IS 'As in streams.';
