@@ -64,7 +64,9 @@ def tables(path: Path, *, database: Database | None = None, **more: Any) -> Tabl
 def content(found: Tables | duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
     run = found.relation if isinstance(found, Tables) else found.sql
     return {
-        name: run(f"SELECT COLUMNS(lambda c: c NOT IN ('data', 'text', 'request', 'file')) FROM {name} ORDER BY ALL").fetchall()
+        name: run(
+            f"SELECT COLUMNS(lambda c: c NOT IN ('data', 'text', 'request', 'file')) FROM {name} ORDER BY ALL"
+        ).fetchall()
         for name in NAMES
     }
 
@@ -319,7 +321,9 @@ def test_loading_while_a_writer_appends(tmp_path: Path) -> None:
         while writer.poll() is None:
             if path.exists() and b"\n" in path.read_bytes():
                 found = tables(tmp_path / "r", report=[].append)
-                [(events, highest)] = found.query("SELECT count(*), count(DISTINCT (stream, seq)) FROM events").rows
+                [(events, highest)] = found.query(
+                    "SELECT count(*), count(DISTINCT (stream, seq)) FROM events"
+                ).rows
                 assert events == highest >= seen
                 seen = events
     assert writer.returncode == 0
@@ -339,7 +343,10 @@ sys.stdin.readline()
 def hold(database: Path, access: str) -> subprocess.Popen[str]:
     """Another process that has it open until it gets a line."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(database), access], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(database), access],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -414,7 +421,9 @@ def test_without_write_access_it_is_in_memory(tmp_path: Path) -> None:
         found = tables(directory, note=notes.append)
         assert len(content(found)["streams"]) == len(recordings.KINDS)
     directory.chmod(0o755)
-    assert notes == [f"{directory / '.recorder.duckdb'}: cannot be written (permission denied); loading into memory"]
+    assert notes == [
+        f"{directory / '.recorder.duckdb'}: cannot be written (permission denied); loading into memory"
+    ]
     assert [path.name for path in directory.iterdir()] == ["a.jsonl"]
 
 
@@ -459,7 +468,11 @@ def test_the_database_is_the_owners_alone_and_has_no_text_in_it(tmp_path: Path) 
     found = tables(tmp_path)
     database = tmp_path / ".recorder.duckdb"
     assert database.stat().st_mode & 0o777 == 0o600
-    assert not (words := [word for word in (b"Be brief", b"What is a stream", b" sequence") if word in database.read_bytes()]), words
+    assert not (
+        words := [
+            word for word in (b"Be brief", b"What is a stream", b" sequence") if word in database.read_bytes()
+        ]
+    ), words
     assert len(list(found.query("SELECT 1 FROM events WHERE data->>'$.delta.text' = ' sequence'").rows)) > 0
     [(asked,)] = found.query("SELECT count(DISTINCT request->>'$.system') FROM streams").rows
     assert asked == 1

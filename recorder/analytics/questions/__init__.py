@@ -28,5 +28,7 @@ def questions() -> list[Question]:
 def _question(file: str, sql: str) -> Question:
     number, _, name = file.removesuffix(".sql").partition("_")
     lines = sql.splitlines()
-    comment = [line.removeprefix("-- ") for line in lines[: next(n for n, line in enumerate(lines) if line[:2] != "--")]]
+    comment = [
+        line.removeprefix("-- ") for line in lines[: next(n for n, line in enumerate(lines) if line[:2] != "--")]
+    ]
     return Question(int(number), name, " ".join(comment), sql)
