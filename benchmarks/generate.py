@@ -1,8 +1,9 @@
-"""Realistic recordings of any size: `python benchmarks/generate.py DIRECTORY [--events 10000000] [--streams 50000]`.
+"""Realistic recordings of any size: `python benchmarks/generate.py DIRECTORY [--events N] [--streams N]`.
 
-What is drawn, and from which distributions, is in the tables below: they follow public measurements of coding-agent
-sessions. All of it comes from `--seed`: the same arguments write the same bytes, whatever `--jobs` is. Each segment
-has 16 streams at a time, interleaved as one process would write them. The files are marked `synthetic`.
+What is drawn, and from which distributions, is in the tables below: they follow public measurements of
+coding-agent sessions. All of it comes from `--seed`: the same arguments write the same bytes, whatever `--jobs`
+is. Each segment has 16 streams at a time, interleaved as one process would write them. The files are marked
+`synthetic`.
 """
 
 from __future__ import annotations
@@ -156,8 +157,11 @@ class Generator:
         out.append(
             (
                 sent,
-                f'{{"kind":"request","stream":"{stream}","seq":0,"at":0,"wall":{self.start + sent},"mono":{sent},'
-                f'"call":"{call}","attempt":{attempt},"method":"POST","url":"/v1/messages",{request}}}\n',
+                (
+                    f'{{"kind":"request","stream":"{stream}","seq":0,"at":0,"wall":{self.start + sent},'
+                    f'"mono":{sent},"call":"{call}","attempt":{attempt},"method":"POST","url":"/v1/messages",'
+                    f"{request}}}\n"
+                ),
             )
         )
 
@@ -244,8 +248,8 @@ class Stream:
                 self.at += self.wait
                 self.chunk += 1
             tail, size = tails[n]
-            add((sent + self.at, f'{{"kind":"event","stream":"{stream}","seq":{self.seq},"at":{self.at},'
-                 f'"wait":{self.wait},"chunk":{self.chunk},{tail}'))  # fmt: skip
+            line = f'{{"kind":"event","stream":"{stream}","seq":{self.seq},"at":{self.at},"wait":{self.wait},'
+            add((sent + self.at, f'{line}"chunk":{self.chunk},{tail}'))
             self.seq += 1
             self.bytes += size
         self.event("content_block_stop", block)

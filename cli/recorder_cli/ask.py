@@ -28,8 +28,8 @@ def ask(
 ) -> None:
     """Answer a question that is asked often.
 
-    Without NAME it lists the questions. Each is one query, which --show-sql prints: for recorder sql, to be changed.
-    A number does for its name.
+    Without NAME it lists the questions. Each is one query, which --show-sql prints: for recorder sql, to be
+    changed. A number does for its name.
 
     \b
     recorder ask                                  what can be asked

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .reading import paths_argument, salvage_option
-from .tables import database_option, database_of, query_errors
+from .tables import database_of, database_option, query_errors
 from .tables import load as load_tables
 
 

@@ -1,4 +1,4 @@
-"""Recordings as tables: the views of `sql/views/`, over a database that is kept beside the recordings or in memory.
+"""Recordings as tables: the views of `sql/views/`, over a database beside the recordings or in memory.
 
     calls         one row per call of an SDK method, its retries included
     streams       one row per attempt, with the metrics of `core/timing.py`
@@ -16,14 +16,10 @@ ask for it (`texts.py`).
 
 from __future__ import annotations
 
-import os
-import secrets
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 from msgspec import Struct
@@ -31,29 +27,35 @@ from msgspec import Struct
 from recorder.log.files import RecordingError
 from recorder.log.reader import CorruptError, Problem, Report
 
+from .attach import (
+    SCHEMA_VERSION,
+    BusyError,
+    UnusableError,
+    attach,
+    detach,
+    in_database,
+    new_connection,
+    open_to_write,
+    remove,
+)
 from .load import Advance, Loader, create, run, torn, views
 from .pieces import count_lines
 from .sources import Source, find_news, known_sources, resolve
 from .texts import Texts
 
-SCHEMA_VERSION = 1
-"""Goes up with every change of what is stored, or of how it is computed: other databases are made anew."""
 LARGE_FILE = 64 << 20
 """Bytes: a second. The tables of a single file that is smaller are made in memory each time."""
-MEMORY = "1500MB"
-"""What DuckDB may hold; what is more goes to temporary files."""
 _PATIENCE_S = 60.0
 """How long another process is waited for that loads."""
 _READERS_S = 1.0
 """The same, for processes that read."""
 _POLL_S = 0.05
 Note = Callable[[str], None]
-_Access = Literal["write", "read"]
 
 
 class Database(Struct, frozen=True):
-    """Where tables are kept. `own`: under a name of ours, so what is there and is no such database of this version is
-    replaced; else it is refused. `keep`: also rows whose files are gone."""
+    """Where tables are kept. `own`: under a name of ours, so what is there and is no such database of this version
+    is replaced; else it is refused. `keep`: also rows whose files are gone."""
 
     file: Path
     own: bool = False
@@ -68,19 +70,6 @@ def beside(path: Path) -> Database | None:
     if path.is_file() and path.stat().st_size >= LARGE_FILE:
         return Database(path.with_name(f".{path.name}.duckdb"), own=True)
     return None
-
-
-class BusyError(Exception):
-    """Another process has the database open. `writing`: so that nobody can read it."""
-
-    def __init__(self, holder: str, *, writing: bool) -> None:
-        super().__init__(holder)
-        self.holder = holder
-        self.writing = writing
-
-
-class UnusableError(Exception):
-    """What is in the file is no database of this version, or cannot be read."""
 
 
 def connect(
@@ -100,12 +89,6 @@ def connect(
     return connection
 
 
-def new_connection() -> duckdb.DuckDBPyConnection:
-    """In memory, with bounded memory."""
-    spill = Path(tempfile.gettempdir(), f"recorder-{os.getpid()}-{secrets.token_hex(4)}")
-    return duckdb.connect(":memory:", config={"memory_limit": MEMORY, "temp_directory": str(spill)})
-
-
 def load_in_memory(
     connection: duckdb.DuckDBPyConnection,
     files: Sequence[Path],
@@ -114,9 +97,9 @@ def load_in_memory(
     advance: Advance | None = None,
 ) -> Texts:
     """Attach a new database and load the files into it."""
-    _detach(connection)
+    detach(connection)
     connection.execute("ATTACH ':memory:' AS recording")
-    _in_database(connection, lambda cursor: create(cursor, SCHEMA_VERSION))
+    in_database(connection, lambda cursor: create(cursor, SCHEMA_VERSION))
     _load(connection, files, None, keep=False, report=report, advance=advance)
     _make_views(connection)
     return Texts(files)
@@ -132,52 +115,83 @@ def load_file(
     advance: Advance | None = None,
 ) -> Texts:
     """Attach the database in a file, brought up to date: made when it is not there. Where that cannot be, because
-    nothing can be written there or others have it open, `note` is told what is done instead: the files are loaded in
-    memory, or what is there is read as it is. Raises RecordingError as `connect`.
+    nothing can be written there or others have it open, `note` is told what is done instead: the files are loaded
+    in memory, or what is there is read as it is. Raises RecordingError as `connect`.
     """
-    file, keep = database.file, database.keep
-    root = file.absolute().parent
-    begun, told = time.monotonic(), False
+    file = database.file
+    waiting = _Waiting(file, note)
     while True:
         try:
-            if _is_current(connection, file, files, root, keep=keep):
-                break
-            _open_to_write(connection, file)
-            _load(connection, files, root, keep=keep, report=report, advance=advance)
-            _detach(connection)
-            _attach(connection, file, "read")
+            _bring_up_to_date(connection, database, files, report=report, advance=advance)
             break
         except UnusableError as error:
-            _detach(connection)
             if not database.own:
                 raise RecordingError(file, str(error), "name another file") from None
             note(f"{file}: {error}; made anew")
-            try:
-                _remove(file)
-            except OSError as reason:
-                note(f"{file}: cannot be removed ({reason.strerror}); loading into memory")
-                return load_in_memory(connection, files, report=report, advance=advance)
+            with suppress(OSError):
+                remove(file)
+                continue
+            instead = "cannot be removed"
         except BusyError as busy:
-            waited = time.monotonic() - begun
-            if not busy.writing and waited >= _READERS_S:
-                with suppress(BusyError, UnusableError):
-                    _attach(connection, file, "read")
-                    note(f"{file}: open in {busy.holder}; answered from what it holds, without what is new")
-                    break
-            if waited >= _PATIENCE_S:
-                note(f"{file}: still open in {busy.holder}; loading into memory instead")
-                return load_in_memory(connection, files, report=report, advance=advance)
-            if busy.writing and not told:
-                told = True
-                note(f"{file}: being loaded by {busy.holder}; waiting for it")
-            time.sleep(_POLL_S)
+            if (instead := waiting.for_it(busy)) is None:
+                continue
+            if not busy.writing and _attach_as_it_is(connection, file):
+                note(f"{file}: open in {busy.holder}; answered from what it holds, without what is new")
+                break
         except (OSError, duckdb.IOException) as error:
-            _detach(connection)
             reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-            note(f"{file}: cannot be written ({reason.partition(chr(10))[0]}); loading into memory")
-            return load_in_memory(connection, files, report=report, advance=advance)
+            instead = f"cannot be written ({reason.splitlines()[0]})"
+        note(f"{file}: {instead}; loading into memory")
+        return load_in_memory(connection, files, report=report, advance=advance)
     _make_views(connection)
     return Texts(files)
+
+
+class _Waiting:
+    """For another process that has the database open."""
+
+    def __init__(self, file: Path, note: Note) -> None:
+        self._file = file
+        self._note = note
+        self._begun = time.monotonic()
+        self._told = False
+
+    def for_it(self, busy: BusyError) -> str | None:
+        """Wait a moment; when it was long enough, say what for."""
+        if time.monotonic() - self._begun >= (_PATIENCE_S if busy.writing else _READERS_S):
+            return f"still open in {busy.holder}"
+        if busy.writing and not self._told:
+            self._told = True
+            self._note(f"{self._file}: being loaded by {busy.holder}; waiting for it")
+        time.sleep(_POLL_S)
+        return None
+
+
+def _bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection,
+    database: Database,
+    files: Sequence[Path],
+    *,
+    report: Report,
+    advance: Advance | None,
+) -> None:
+    """Attach the database to read it when it holds all there is. Raises BusyError, UnusableError, OSError."""
+    root, keep = database.file.absolute().parent, database.keep
+    try:
+        if not _is_current(connection, database.file, files, root, keep=keep):
+            open_to_write(connection, database.file)
+            _load(connection, files, root, keep=keep, report=report, advance=advance)
+            attach(connection, database.file, "read")
+    except BaseException:
+        detach(connection)
+        raise
+
+
+def _attach_as_it_is(connection: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    with suppress(BusyError, UnusableError):
+        attach(connection, file, "read")
+        return True
+    return False
 
 
 def tell_errors(
@@ -215,81 +229,14 @@ def _is_current(
     """Attach the database to read it, if it holds all there is. Raises BusyError and UnusableError."""
     known: list[Source] = []
     if there := database.exists():
-        _attach(connection, database, "read")
+        attach(connection, database, "read")
         known = known_sources(connection)
     # for a file that is no recording this raises, before anything is made
     news = find_news(known, files, root, keep=keep, report=_ignore)
     if there and not news.any:
         return True
-    _detach(connection)
+    detach(connection)
     return False
-
-
-def _open_to_write(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    """Attach the database to write it; made if need be. Raises OSError, BusyError, UnusableError."""
-    if not database.exists():
-        _make(database)
-    _attach(connection, database, "write")
-
-
-def _make(database: Path) -> None:
-    """Make it under another name first: nobody finds half of one. It has times and names in it, so it is the owner's
-    alone, as the recordings are."""
-    with tempfile.TemporaryDirectory(prefix=".recorder-", dir=database.absolute().parent) as directory:
-        made = Path(directory, "new.duckdb")
-        with new_connection() as connection:
-            connection.execute(f"ATTACH {_quoted(made)} AS recording")
-            _in_database(connection, lambda cursor: create(cursor, SCHEMA_VERSION))
-        made.chmod(0o600)
-        with suppress(FileExistsError):  # another process was faster
-            os.link(made, database)
-
-
-def _attach(connection: duckdb.DuckDBPyConnection, database: Path, access: _Access) -> None:
-    _detach(connection)
-    options = " (READ_ONLY)" if access == "read" else ""
-    try:
-        connection.execute(f"ATTACH {_quoted(database)} AS recording{options}")
-    except duckdb.Error as error:
-        raise _why(error, access) from None
-    try:
-        rows = connection.execute("SELECT version FROM recording.loaded.meta").fetchall()
-    except duckdb.Error:
-        rows = []
-    if rows != [(SCHEMA_VERSION,)]:
-        _detach(connection)
-        raise UnusableError("made by another version" if rows else "no database of recordings")
-
-
-def _why(error: duckdb.Error, access: _Access) -> Exception:
-    """What keeps a database from being attached."""
-    said = str(error)
-    if "lock on file" in said:
-        holder = said.partition("(PID ")[2].partition(")")[0]
-        return BusyError(
-            f"process {holder}" if holder else "another process", writing="read-only mode" not in said
-        )
-    if isinstance(error, duckdb.OperationalError) and "already attached" in said:
-        return BusyError("this process", writing=access == "read")
-    if "ermission denied" in said or "ead-only file system" in said:
-        return PermissionError(13, "permission denied")
-    return UnusableError("not readable as a database: " + said.partition("\n")[0].partition(": ")[2])
-
-
-def _remove(database: Path) -> None:
-    for path in (Path(f"{database}.wal"), database):
-        path.unlink(missing_ok=True)
-
-
-def _detach(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("DETACH DATABASE IF EXISTS recording")
-
-
-def _in_database(connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
-    """Do something with the database as the one in use; what it leaves in the connection goes with it."""
-    with connection.cursor() as cursor:
-        cursor.execute("USE recording")
-        work(cursor)
 
 
 def _load(
@@ -301,7 +248,7 @@ def _load(
     report: Report,
     advance: Advance | None,
 ) -> None:
-    _in_database(
+    in_database(
         connection, lambda cursor: Loader(cursor, root, keep=keep, report=report, advance=advance).load(files)
     )
 
@@ -310,10 +257,6 @@ def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
     for name in views():
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS FROM recording.main.{name}")
     run(connection, "macros")
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _ignore(problem: Problem) -> None:

@@ -241,7 +241,7 @@ SELECT
             OR coalesce(wait, 0) NOT BETWEEN -$sane AND $sane
             OR (kind IN ('event', 'bytes') AND (wait IS NULL OR chunk IS NULL))
             OR (split IS NOT NULL AND NOT list_bool_and([
-                len(one) = 3 AND coalesce(one[2] BETWEEN -$sane AND $sane AND one[3] BETWEEN -$sane AND $sane, false)
+                len(one) = 3 AND coalesce(abs(one[2]) <= $sane AND abs(one[3]) <= $sane, false)
                 FOR one IN split
             ]))
     )

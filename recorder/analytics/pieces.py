@@ -24,7 +24,7 @@ from recorder.log.files import DamagedError, RecordingError, first_line, is_comp
 from recorder.log.reader import Problem, read_records
 
 PIECE = 192 << 20
-"""Bytes of a piece, but for the line that goes on beyond: what it takes to load one bounds the memory of loading."""
+"""Bytes of a piece, but for the line that goes on beyond: this bounds the memory of loading."""
 _BUFFER = 1 << 20
 SANE_NS = 1 << 60
 """36 years: sums and differences of times beyond could leave 64 bits."""

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from recorder.log.reader import Report
 
-from .database import Database, Note, load_file, load_in_memory, new_connection, tell_errors
+from .attach import new_connection
+from .database import Database, Note, load_file, load_in_memory, tell_errors
 from .load import Advance
 
 ENOUGH = 100
@@ -89,8 +90,8 @@ class Tables:
         note: Note | None = None,
         advance: Advance | None = None,
     ) -> None:
-        """Load what is not loaded: into `database`, else in memory. `report` is told of every line that is left out,
-        `note` when a database cannot be used as it was meant; `advance` how far loading is.
+        """Load what is not loaded: into `database`, else in memory. `report` is told of every line that is left
+        out, `note` when a database cannot be used as it was meant; `advance` how far loading is.
 
         Without `payloads`, queries get no text: `data` and `text` of events and the requests are NULL. Raises
         RecordingError as `read_records` does, and QueryError when DuckDB cannot load them, for want of memory say.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,42 +87,46 @@ def test_of_no_recording_each_has_an_answer(name: str) -> None:
     assert isinstance(ask(Tables([], report=pytest.fail), name), list)
 
 
-H, O, T = "claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-5"
+H, OPUS_4, T = "claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-5"
 ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     # of haiku 0.4, 0.6, 0.4, 0.4, 0.4 and nothing (the refused attempt)
-    "ttft": [(H, 6, 0.4, 0.52, 0.592, 1 / 6), (O, 3, 0.5, 0.9, 0.99, 0), (T, 1, 0.5, 0.5, 0.5, 0)],
+    "ttft": [(H, 6, 0.4, 0.52, 0.592, 1 / 6), (OPUS_4, 3, 0.5, 0.9, 0.99, 0), (T, 1, 0.5, 0.5, 0.5, 0)],
     # the retry's second is the only one: its median is 0
-    "where_time_went": [(H, 5, 0, 0.3, 0, 0.1, 0), (O, 3, 0, 0.3, 0.1, 0.1, 0), (T, 1, 0, 0.3, 0.1, 0.1, None)],
-    "thinking": [(O, 1, 0.5, 0.8, 0.1)],
+    "where_time_went": [
+        (H, 5, 0, 0.3, 0, 0.1, 0),
+        (OPUS_4, 3, 0, 0.3, 0.1, 0.1, 0),
+        (T, 1, 0, 0.3, 0.1, 0.1, None),
+    ],
+    "thinking": [(OPUS_4, 1, 0.5, 0.8, 0.1)],
     # text: 6 of 50 ms in 01, 05; 6 of 60 ms in 02; 6 of 100 ms in 03; 6 in 09, one of them 6.05 s; 1 in 08 and 0a
     "gaps": [
         ("text", 32, 0.05, 0.1, 0.1 + 0.69 * (6.05 - 0.1), 6.05),
         ("thinking", 1, 0.1, 0.1, 0.1, 0.1),
         ("tool_use", 1, 0.2, 0.2, 0.2, 0.2),
     ],
-    "stalls": [("09", O, "pinged", "text", 0.5, 6.05, 0.05, 1)],
-    "stalled": [(H, 5, 0, 0), (O, 3, 1 / 3, 6.05 / (1.705 + 0.905 + 6.755)), (T, 1, 0, 0)],
-    "rates": [(H, 3, 8 / 0.3, 33 / 0.3, 1), (O, 3, 8 / 0.6, 33 / 0.6, 1), (T, 1, 100, 17 / 0.2, 10)],
+    "stalls": [("09", OPUS_4, "pinged", "text", 0.5, 6.05, 0.05, 1)],
+    "stalled": [(H, 5, 0, 0), (OPUS_4, 3, 1 / 3, 6.05 / (1.705 + 0.905 + 6.755)), (T, 1, 0, 0)],
+    "rates": [(H, 3, 8 / 0.3, 33 / 0.3, 1), (OPUS_4, 3, 8 / 0.6, 33 / 0.6, 1), (T, 1, 100, 17 / 0.2, 10)],
     "caching": [("to 10k", False, 7, 0.4), ("to 10k", True, 1, 1)],
     # 08 was closed, 0a lost, 09 had a gap of 6 s
-    "goodput": [(None, 9, 6, 6 / 9), (H, 5, 3, 0.6), (O, 3, 2, 2 / 3), (T, 1, 1, 1)],
+    "goodput": [(None, 9, 6, 6 / 9), (H, 5, 3, 0.6), (OPUS_4, 3, 2, 2 / 3), (T, 1, 1, 1)],
     "outcomes": [
         ("complete", None, 7, 0),
         ("closed", None, 1, 1),
         ("http_error", "overloaded_error", 1, 1),
         ("lost", None, 1, 1),
     ],
-    "time_weighted": [(H, 5, 0.592, 0.6), (O, 3, 0.99, 1), (T, 1, 0.5, 0.5)],
+    "time_weighted": [(H, 5, 0.592, 0.6), (OPUS_4, 3, 0.99, 1), (T, 1, 0.5, 0.5)],
     "tool_arguments": [(T, 1, 0.4, 0.3, 0.3)],
     # 09: the 4th word is due at 2 + 16 / 20 s and comes at 6.55
-    "fluidity": [(H, 5, 1, 1, 0), (O, 3, 1, 2 / 3, 3.6), (T, 1, 1, 1, 0)],
+    "fluidity": [(H, 5, 1, 1, 0), (OPUS_4, 3, 1, 2 / 3, 3.6), (T, 1, 1, 1, 0)],
     "consumer_bound": [
-        ("03", O, None, 1.705, 0.589, 0.589 / 1.705),
+        ("03", OPUS_4, None, 1.705, 0.589, 0.589 / 1.705),
         ("02", "claude-haiku-4-5-20251001", None, 1.025, 0.229, 0.229 / 1.025),
     ],
     "a_b": [("a", "b", 0.4, 0.6, 0.2, 0.2, 0.2)],
     "coalescing": [(1, 38), (2, 9), (3, 13), (4, 1)],
-    "silence": [(H, 6, 5, None, 0.3, 0.3), (O, 3, 3, 3.2, 0.6, 3.05), (T, 1, 0, None, 0.3, 0.3)],
+    "silence": [(H, 6, 5, None, 0.3, 0.3), (OPUS_4, 3, 3, 3.2, 0.6, 3.05), (T, 1, 0, None, 0.3, 0.3)],
     "by_hour": [(1, 5, 0.92), (2, 4, 0.485)],
     "by_turn": [(1, 9, 0.4)],
     "cost_of_retries": [(date(2026, 11, 21), 9, 1, 1, 1)],

@@ -1,4 +1,4 @@
-"""Questions that are asked often, as SQL: each a file that begins with what it asks, to run, to read, to change."""
+"""Questions that are asked often, as SQL: each a file that begins with what it asks."""
 
 from __future__ import annotations
 
