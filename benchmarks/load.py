@@ -1,8 +1,8 @@
 """Recordings to tables, and questions to these: `python benchmarks/load.py DIRECTORY`, as generate.py wrote it.
 
 Times are given beside DuckDB's own bare `read_json` scan of the header columns of the same files, in the same
-run: the ratio is what counts. CPU is that of the process, wall what a watch would show. With `--others`, pandas and Polars
-(if they are installed) answer the same two questions from the same files.
+run: the ratio is what counts. CPU is that of the process, wall what a watch would show. With `--others`, pandas
+and Polars (if they are installed) answer the same two questions from the same files.
 
 The last segment is cut by a hundredth of all bytes at first, so that there is something new to load; it is whole
 again at the end.

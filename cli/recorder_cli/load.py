@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .errors import Exit, Failure
 from .reading import paths_argument, salvage_option
 from .tables import database_of, database_option, query_errors
 from .tables import load as load_tables
@@ -26,10 +27,12 @@ def load(paths: tuple[Path, ...], salvage: bool, db: str | None, keep: bool) -> 
     \b
     recorder load recordings/ --db streams.duckdb
     """
-    with query_errors():
-        tables = load_tables(paths, salvage=salvage, payloads=False, db=db, keep=keep)
     database = database_of(paths, db)
     if database is None:
         raise click.UsageError("there is no file to load into; name one with --db")
+    with query_errors():
+        tables = load_tables(paths, salvage=salvage, payloads=False, db=db, keep=keep)
+    if not tables.kept:
+        raise Failure(f"{database.file}: not brought up to date", Exit.NOTHING_TO_READ)
     events, calls = tables.query("SELECT sum(events)::BIGINT, count(DISTINCT call) FROM streams").rows.__next__()
     click.echo(f"{database.file}: {calls:,} calls, {tables.streams:,} streams, {events or 0:,} events")

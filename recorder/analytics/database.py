@@ -113,12 +113,13 @@ def load_file(
     report: Report,
     note: Note,
     advance: Advance | None = None,
-) -> Texts:
+) -> tuple[Texts, bool]:
     """Attach the database in a file, brought up to date: made when it is not there. Where that cannot be, because
     nothing can be written there or others have it open, `note` is told what is done instead: the files are loaded
-    in memory, or what is there is read as it is. Raises RecordingError as `connect`.
+    in memory, or what is there is read as it is. Returns whether the file holds all of it now, too. Raises
+    RecordingError as `connect`.
     """
-    file = database.file
+    file, current = database.file, True
     waiting = _Waiting(file, note)
     while True:
         try:
@@ -137,14 +138,15 @@ def load_file(
                 continue
             if not busy.writing and _attach_as_it_is(connection, file):
                 note(f"{file}: open in {busy.holder}; answered from what it holds, without what is new")
+                current = False
                 break
         except (OSError, duckdb.IOException) as error:
             reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
             instead = f"cannot be written ({reason.splitlines()[0]})"
         note(f"{file}: {instead}; loading into memory")
-        return load_in_memory(connection, files, report=report, advance=advance)
+        return load_in_memory(connection, files, report=report, advance=advance), False
     _make_views(connection)
-    return Texts(files)
+    return Texts(files), current
 
 
 class _Waiting:

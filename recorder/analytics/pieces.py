@@ -23,7 +23,7 @@ from recorder.core.records import NO_DATA, Bytes, Event, Footer, Record, Request
 from recorder.log.files import DamagedError, RecordingError, first_line, is_compressed, open_segment
 from recorder.log.reader import Problem, read_records
 
-PIECE = 192 << 20
+PIECE = 320 << 20
 """Bytes of a piece, but for the line that goes on beyond: this bounds the memory of loading."""
 _BUFFER = 1 << 20
 SANE_NS = 1 << 60

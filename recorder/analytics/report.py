@@ -77,7 +77,7 @@ class Stats(Struct, kw_only=True):
 
 
 class Tables:
-    """Recordings as tables. `streams`: how many there are."""
+    """Recordings as tables. `streams`: how many there are; `kept`: the database's file holds all of them."""
 
     def __init__(
         self,
@@ -97,12 +97,13 @@ class Tables:
         RecordingError as `read_records` does, and QueryError when DuckDB cannot load them, for want of memory say.
         """
         self._connection = new_connection()
+        self.kept = False
         root = database.file.absolute().parent if database else None
         with _duckdb_errors():
             if database is None:
                 texts = load_in_memory(self._connection, files, report=report, advance=advance)
             else:
-                texts = load_file(
+                texts, self.kept = load_file(
                     self._connection, database, files, report=report, note=note or _ignore, advance=advance
                 )
             tell_errors(self._connection, files, root, salvage=salvage, report=report)
