@@ -31,7 +31,7 @@ def load(paths: tuple[Path, ...], salvage: bool, db: str | None, keep: bool) -> 
     if database is None:
         raise click.UsageError("there is no file to load into; name one with --db")
     with query_errors():
-        tables = load_tables(paths, salvage=salvage, payloads=False, db=db, keep=keep)
+        tables = load_tables(paths, salvage=salvage, payloads=False, db=db, keep=keep, bar_from=1)
     if not tables.kept:
         raise Failure(f"{database.file}: not brought up to date", Exit.NOTHING_TO_READ)
     events, calls = tables.query("SELECT sum(events)::BIGINT, count(DISTINCT call) FROM streams").rows.__next__()

@@ -32,15 +32,21 @@ def database_option(command: Command) -> Command:
 
 
 def load(
-    paths: Sequence[Path], *, salvage: bool, payloads: bool, db: str | None = None, keep: bool = False
+    paths: Sequence[Path],
+    *,
+    salvage: bool,
+    payloads: bool,
+    db: str | None = None,
+    keep: bool = False,
+    bar_from: int = _LARGE,
 ) -> Tables:
-    """The tables; says what is left out, and shows how far loading is on a terminal.
+    """The tables; says what is left out, and shows on a terminal how far loading of `bar_from` bytes or more is.
 
     Raises RecordingError, and Failure when nothing at all could be read.
     """
     problems = Problems()
     try:
-        with progress_bar() as advance:
+        with progress_bar(bar_from) as advance:
             tables = Tables(
                 segments_of(paths),
                 salvage=salvage,
@@ -76,7 +82,7 @@ class _Bar:
         self._begun = monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        if progress.total <= self._least:
+        if progress.total < self._least:
             return
         if self._bar is None:
             self._bar = self._started(progress.total)
@@ -106,8 +112,8 @@ class _Bar:
 
 
 @contextmanager
-def progress_bar(least: int = _LARGE) -> Generator[Show | None]:
-    """What shows how far a load of more than `least` bytes is; None where stderr is no terminal."""
+def progress_bar(least: int) -> Generator[Show | None]:
+    """What shows how far a load of `least` bytes or more is; None where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Question(Struct, frozen=True):
-    """`name`: of the file, without its number; `asks`: its first lines; `sql`: all of it."""
+    """`name`: of the file, without its number; `asks`: its comment; `sql`: the query below."""
 
     number: int
     name: str
@@ -25,10 +25,9 @@ def questions() -> list[Question]:
     ]
 
 
-def _question(file: str, sql: str) -> Question:
+def _question(file: str, text: str) -> Question:
     number, _, name = file.removesuffix(".sql").partition("_")
-    lines = sql.splitlines()
-    comment = [
-        line.removeprefix("-- ") for line in lines[: next(n for n, line in enumerate(lines) if line[:2] != "--")]
-    ]
-    return Question(int(number), name, " ".join(comment), sql)
+    lines = text.splitlines(keepends=True)
+    begin = next(n for n, line in enumerate(lines) if not line.startswith("--"))
+    asks = " ".join(line.removeprefix("-- ").strip() for line in lines[:begin])
+    return Question(int(number), name, asks, "".join(lines[begin:]))
