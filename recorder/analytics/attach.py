@@ -12,10 +12,8 @@ from typing import Literal
 
 import duckdb
 
-from .load import create
+from .load import create, sql_version
 
-SCHEMA_VERSION = 1
-"""Goes up with every change of what is stored, or of how it is computed: other databases are made anew."""
 MEMORY = "1500MB"
 """What DuckDB may hold; what is more goes to temporary files."""
 Access = Literal["write", "read"]
@@ -54,7 +52,7 @@ def _make(database: Path) -> None:
         made = Path(directory, "new.duckdb")
         with new_connection() as connection:
             connection.execute(f"ATTACH {_quoted(made)} AS recording")
-            in_database(connection, lambda cursor: create(cursor, SCHEMA_VERSION))
+            in_database(connection, lambda cursor: create(cursor))
         made.chmod(0o600)
         with suppress(FileExistsError):  # another process was faster
             os.link(made, database)
@@ -71,7 +69,7 @@ def attach(connection: duckdb.DuckDBPyConnection, database: Path, access: Access
         rows = connection.execute("SELECT version FROM recording.loaded.meta").fetchall()
     except duckdb.Error:
         rows = []
-    if rows != [(SCHEMA_VERSION,)]:
+    if rows != [(sql_version(),)]:
         detach(connection)
         raise UnusableError("made by another version" if rows else "no database of recordings")
 

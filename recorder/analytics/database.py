@@ -28,7 +28,6 @@ from recorder.log.files import RecordingError
 from recorder.log.reader import CorruptError, Problem, Report
 
 from .attach import (
-    SCHEMA_VERSION,
     BusyError,
     UnusableError,
     attach,
@@ -99,7 +98,7 @@ def load_in_memory(
     """Attach a new database and load the files into it."""
     detach(connection)
     connection.execute("ATTACH ':memory:' AS recording")
-    in_database(connection, lambda cursor: create(cursor, SCHEMA_VERSION))
+    in_database(connection, lambda cursor: create(cursor))
     _load(connection, files, None, keep=False, report=report, advance=advance)
     _make_views(connection)
     return Texts(files)

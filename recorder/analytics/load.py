@@ -7,6 +7,7 @@ so what a checkpoint does not know costs time and changes nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files as resources
@@ -62,10 +63,21 @@ def views() -> list[str]:
     return sorted(names, key=lambda name: name.startswith("compat_"))
 
 
-def create(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+def sql_version() -> str:
+    """Of what is stored and how it is computed: a hash of all of `sql/`. A database with another is made anew."""
+    digest = hashlib.sha256()
+    for folder in ("", "load", "views"):
+        here = resources("recorder.analytics").joinpath("sql", folder)
+        for entry in sorted(here.iterdir(), key=lambda entry: entry.name):
+            if entry.name.endswith(".sql"):
+                digest.update(entry.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables, and the views over them, in the database that the connection uses."""
     run(connection, "tables")
-    connection.execute("INSERT INTO loaded.meta VALUES (?)", [version])
+    connection.execute("INSERT INTO loaded.meta VALUES (?)", [sql_version()])
     run(connection, "load/lines")
     for step in ("controls", *_STEPS):
         run(connection, f"load/{step}")

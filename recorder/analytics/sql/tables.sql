@@ -2,7 +2,7 @@
 -- any version: `meta.version` says which one it is, and another one is made anew from the recordings.
 CREATE SCHEMA loaded;
 
-CREATE TABLE loaded.meta (version INTEGER);
+CREATE TABLE loaded.meta (version VARCHAR);
 
 -- How far each file was read. bytes: whole lines, of the plain text; size and modified: of the file as it was
 -- then (size -1: there is more to read); tail: a hash of the last of those bytes.
