@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from .analytics.report import Tables
+
+_log = logging.getLogger("recorder")
 
 
 class Recording:
@@ -57,13 +60,22 @@ class Recording:
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """A DuckDB relation over the tables `calls`, `streams`, `blocks`, `events` and `stalls`.
 
-        `.fetchall()`, `.df()`, `.pl()`, `.arrow()` give its rows. The tables are made on first use; what could
-        not be read is in `problems` then. Raises RecordingError and CorruptError as `streams` does.
+        `.fetchall()`, `.df()`, `.pl()`, `.arrow()` give its rows. On first use the tables, which are kept in a
+        DuckDB file beside the recordings, are brought up to date; what could not be read is in `problems` then.
+        Where that file cannot be written they are made in memory, with a warning to the logger `recorder`.
+        Raises RecordingError and CorruptError as `streams` does.
         """
         if self._tables is None:
+            from .analytics.database import beside
             from .analytics.report import Tables
 
-            self._tables = Tables(self.segments, salvage=self.salvage, report=self._report)
+            self._tables = Tables(
+                self.segments,
+                salvage=self.salvage,
+                report=self._report,
+                database=beside(self.path),
+                note=_log.warning,
+            )
         return self._tables.relation(query)
 
     def _report(self, problem: Problem) -> None:

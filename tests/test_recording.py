@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,14 @@ import recorder
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
-def test_the_tables_and_the_streams_agree() -> None:
-    recording = recorder.open(FIXTURES)
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The fixtures where their tables may be kept."""
+    return Path(shutil.copytree(FIXTURES, tmp_path / "fixtures"))
+
+
+def test_the_tables_and_the_streams_agree(copied: Path) -> None:
+    recording = recorder.open(copied)
 
     rows = recording.sql("SELECT stream, ttft_s, outcome FROM streams ORDER BY stream").fetchall()
 
@@ -47,7 +54,7 @@ def test_the_same_problem_is_told_once(spoilt: Path) -> None:
     assert len(recording.problems) == len(set(recording.problems)) == 2
 
 
-def test_relations_are_duckdbs_own() -> None:
-    streams = recorder.open(FIXTURES).sql("SELECT model, ttft_s FROM streams WHERE ttft_s IS NOT NULL")
+def test_relations_are_duckdbs_own(copied: Path) -> None:
+    streams = recorder.open(copied).sql("SELECT model, ttft_s FROM streams WHERE ttft_s IS NOT NULL")
 
     assert streams.filter("ttft_s > 0").aggregate("count(*)").fetchall() == [(8,)]

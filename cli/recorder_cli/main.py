@@ -22,6 +22,8 @@ COMMANDS = {
     "stats": "Latency and outcomes, overall and by model.",
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
+    "ask": "Answer a question that is asked often.",
+    "load": "Load recordings into a DuckDB file, or what is new of them.",
     "play": "Print the text of a stream as it arrived, in its own time.",
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",

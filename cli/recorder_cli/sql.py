@@ -12,7 +12,7 @@ from recorder.analytics.report import Answer
 
 from .output import Column, Format, Row, print_rows
 from .reading import format_option, paths_argument, salvage_option
-from .tables import load, query_errors
+from .tables import database_option, load, query_errors
 from .text import number
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
@@ -23,13 +23,17 @@ _NUMBERS = frozenset([*_INTEGERS, *(f"U{name}" for name in _INTEGERS), "FLOAT", 
 @click.argument("query")
 @paths_argument
 @salvage_option
+@database_option
 @format_option
-def sql(query: str, paths: tuple[Path, ...], salvage: bool, output: Format) -> None:
+def sql(query: str, paths: tuple[Path, ...], salvage: bool, db: str | None, output: Format) -> None:
     """Run a query over recordings as tables.
 
     QUERY is DuckDB's SQL. The tables are streams (one row per attempt, with its metrics), calls (retries
     together), blocks, events and stalls; "DESCRIBE streams" lists the columns of one. Times that end in _s
-    are seconds.
+    are seconds. recorder ask has questions that are asked often, as SQL to begin with.
+
+    The tables are kept in a DuckDB file beside the recordings (.recorder.duckdb in a directory), and what is
+    new is loaded first. It holds no text: queries that ask for data, text or request read the recordings.
 
     \b
     recorder sql "FROM streams" recordings/
@@ -37,9 +41,12 @@ def sql(query: str, paths: tuple[Path, ...], salvage: bool, output: Format) -> N
     recorder sql "FROM stalls ORDER BY stall_s DESC LIMIT 10" recordings/ --format csv
     """
     with query_errors():
-        answer = load(paths, salvage=salvage, payloads=True).query(query)
-        columns = _columns(answer)
-        print_rows(_rows(answer, columns, nested=output in ("json", "jsonl")), columns, output)
+        print_answer(load(paths, salvage=salvage, payloads=True, db=db).query(query), output)
+
+
+def print_answer(answer: Answer, output: Format) -> None:
+    columns = _columns(answer)
+    print_rows(_rows(answer, columns, nested=output in ("json", "jsonl")), columns, output)
 
 
 def _columns(answer: Answer) -> list[Column]:

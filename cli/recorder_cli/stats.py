@@ -13,7 +13,7 @@ from recorder.analytics.report import Outcomes, Spread, Stats
 from .histogram import histogram
 from .output import Column, Format, print_rows, write, write_json
 from .reading import format_option, paths_argument, salvage_option
-from .tables import load, query_errors
+from .tables import database_option, load, query_errors
 from .text import NOTHING
 
 _ENOUGH_FOR_BARS = 10
@@ -22,8 +22,9 @@ _ENOUGH_FOR_BARS = 10
 @click.command
 @paths_argument
 @salvage_option
+@database_option
 @format_option
-def stats(paths: tuple[Path, ...], salvage: bool, output: Format) -> None:
+def stats(paths: tuple[Path, ...], salvage: bool, db: str | None, output: Format) -> None:
     """Latency and outcomes, overall and by model.
 
     Of the streams that have the number: headers_s, first_event_s (not a ping), ttft_s (first output of any
@@ -41,7 +42,7 @@ def stats(paths: tuple[Path, ...], salvage: bool, output: Format) -> None:
     recorder stats recordings/ --format json
     """
     with query_errors():
-        found = load(paths, salvage=salvage, payloads=False).stats()
+        found = load(paths, salvage=salvage, payloads=False, db=db).stats()
     match output:
         case "table":
             _print(found)

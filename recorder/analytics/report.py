@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 from msgspec import Struct
 
-from recorder.log.reader import Report, copy_readable, read_records
-from recorder.log.streams import read_streams
+from recorder.log.reader import Report
 
-from .database import connect, is_empty
+from .attach import new_connection
+from .database import Database, Note, load_file, load_in_memory, tell_errors
+from .load import Advance
 
 ENOUGH = 100
 """Values that a 99th percentile needs to say more than the maximum does."""
@@ -77,37 +77,58 @@ class Stats(Struct, kw_only=True):
 
 
 class Tables:
-    """Recordings loaded into tables. `streams`: how many there are."""
+    """Recordings as tables. `streams`: how many there are; `kept`: the database's file holds all of them."""
 
     def __init__(
-        self, files: Sequence[Path], *, salvage: bool = False, report: Report, payloads: bool = True
+        self,
+        files: Sequence[Path],
+        *,
+        salvage: bool = False,
+        report: Report,
+        payloads: bool = True,
+        database: Database | None = None,
+        note: Note | None = None,
+        advance: Advance | None = None,
     ) -> None:
-        """Load. `report` is told of every line that is left out.
+        """Load what is not loaded: into `database`, else in memory. `report` is told of every line that is left
+        out, `note` when a database cannot be used as it was meant; `advance` how far loading is.
 
-        Without `payloads`, what the events said is not there. Raises RecordingError as `read_records` does, and
-        QueryError when DuckDB cannot load them, for want of memory say.
+        Without `payloads`, queries get no text: `data` and `text` of events and the requests are NULL. Raises
+        RecordingError as `read_records` does, and QueryError when DuckDB cannot load them, for want of memory say.
         """
+        self._connection = new_connection()
+        self.kept = False
+        root = database.file.absolute().parent if database else None
         with _duckdb_errors():
-            self._connection = connect(files, payloads=payloads)
-            if self._connection.execute(_IS_ODD).fetchall() == [(False,)]:
-                _tell_left_out(self._connection, files, salvage=salvage, report=report)
+            if database is None:
+                texts = load_in_memory(self._connection, files, report=report, advance=advance)
             else:
-                _leave_out_odd(self._connection, files, payloads=payloads, salvage=salvage, report=report)
-        ((self.streams,),) = self._connection.execute("SELECT count(*) FROM streams").fetchall()
+                texts, self.kept = load_file(
+                    self._connection, database, files, report=report, note=note or _ignore, advance=advance
+                )
+            tell_errors(self._connection, files, root, salvage=salvage, report=report)
+            self._texts = texts if payloads else None
+            ((self.streams,),) = self._connection.execute("SELECT count(*) FROM streams").fetchall()
 
     def relation(self, query: str) -> duckdb.DuckDBPyRelation:
         """A query as DuckDB's own lazy relation. Raises what DuckDB raises."""
+        self._prepare(query)
         return self._connection.sql(query)
 
     def query(self, query: str) -> Answer:
         """Run a query; of several statements, the last one answers. Raises QueryError."""
         with _duckdb_errors():
+            self._prepare(query)
             cursor = self._connection.cursor().execute(query)
             described: list[tuple[Any, ...]] = getattr(cursor, "description", None) or []
             columns = [(str(name), str(kind)) for name, kind, *_ in described]
             zoned = any(_WITH_ZONE in kind for _, kind in columns)
             rows = iter(_as_text(self._connection.sql(query), columns)) if zoned else _batches(cursor)
             return Answer(columns, rows)
+
+    def _prepare(self, query: str) -> None:
+        if self._texts is not None:
+            self._texts.prepare(self._connection, query)
 
     def stats(self) -> Stats:
         """The spread of latencies and rates, and the outcomes, overall and by model."""
@@ -140,7 +161,7 @@ WITH asked AS (
         * REPLACE (coalesce(request_model, model, '(unknown)') AS model),
         if(outcome = 'complete', duration_s, NULL) AS complete_s
     FROM streams
-    WHERE request IS NULL OR json_extract_string(request, '$.stream') = 'true' OR events > 0
+    WHERE streamed OR streamed IS NULL AND request_model IS NULL OR events > 0
 ),
 
 metrics AS (
@@ -175,13 +196,6 @@ FROM metrics
 WHERE value IS NOT NULL
 GROUP BY GROUPING SETS ((place, metric), (model, place, metric))
 ORDER BY place
-"""
-
-
-_IS_ODD = """
-SELECT
-    EXISTS (FROM streams WHERE call IS NULL)
-    OR EXISTS (FROM events WHERE stream IS NULL OR seq IS NULL OR wait IS NULL OR chunk IS NULL)
 """
 
 
@@ -225,28 +239,5 @@ def _duckdb_errors() -> Generator[None]:
         raise
 
 
-def _tell_left_out(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], *, salvage: bool, report: Report
-) -> None:
-    """DuckDB knows which files have lines that it cannot read; the reader knows which lines, and why."""
-    found = connection.execute("SELECT DISTINCT file FROM left_out WHERE lines > 0").fetchall()
-    broken = {name for (name,) in found}
-    for file in dict.fromkeys(files):
-        if str(file) in broken or is_empty(file):
-            for _ in read_records(file, salvage=salvage, report=report):
-                pass
-
-
-def _leave_out_odd(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], *, payloads: bool, salvage: bool, report: Report
-) -> None:
-    """DuckDB takes lines that are JSON and no records, and streams without a request: the reader does not."""
-    for _ in read_streams(files, salvage=salvage, report=report):
-        pass
-    with TemporaryDirectory(prefix="recorder-") as directory:
-        copies = [Path(directory) / f"{n}.jsonl" for n in range(len(files))]
-        for file, copy in zip(files, copies, strict=True):
-            with copy.open("wb") as target:
-                copy_readable(file, target)
-        connect(copies, connection=connection, payloads=payloads)
-    connection.execute("DELETE FROM streams WHERE call IS NULL").fetchall()
+def _ignore(note: str) -> None:
+    """Nobody asked for it."""

@@ -32,7 +32,8 @@ from recorder.log.reader import RecordingError
 
 MS = 1_000_000
 HEADER = Header(format="sse-recording", v=1, segment="s", wall=0, mono=0, recorder="0")
-TABLES = ("arrivals", "blocks", "calls", "events", "left_out", "stalls", "streams")
+TABLES = ("blocks", "calls", "events", "load_errors", "stalls", "streams")
+COMPAT = ("aiperf", "guidellm", "otel_genai", "proxy", "sdk", "vllm")
 
 
 def request(stream: str, *, ms: int = 0, call: str = "c", attempt: int = 0, **more: Any) -> Request:
@@ -102,7 +103,9 @@ def test_no_recording_gives_empty_tables_with_the_columns_of_full_ones(tmp_path:
 
 def test_only_the_documented_tables_are_left(tmp_path: Path) -> None:
     database = connect([write(tmp_path / "a.jsonl", a_stream("s"))])
-    assert list(TABLES) == [row["name"] for row in rows(database, "SHOW TABLES")]
+    assert sorted([*TABLES, *(f"compat_{name}" for name in COMPAT)]) == [
+        row["name"] for row in rows(database, "SHOW TABLES")
+    ]
 
 
 def test_every_metric_is_a_column_of_its_type(tmp_path: Path) -> None:
@@ -172,10 +175,12 @@ def test_a_body_that_is_no_json_names_no_model(tmp_path: Path) -> None:
     assert [r["request_model"] for r in load(tmp_path, records, "FROM streams ORDER BY stream")] == [None, "asked"]
 
 
-def test_a_stream_whose_request_is_in_no_file_is_there(tmp_path: Path) -> None:
-    [row] = load(tmp_path, a_stream("s")[1:], "FROM streams")
-    assert (row["stream"], row["call"], row["ttft_s"], row["outcome"]) == ("s", None, 0.2, "complete")
-    assert load(tmp_path, a_stream("s")[1:], "FROM calls") == []
+def test_a_stream_whose_request_is_in_no_file_is_left_out_and_told(tmp_path: Path) -> None:
+    database = connect([write(tmp_path / "a.jsonl", [*a_stream("t"), *a_stream("s")[1:]])])
+    assert [row["stream"] for row in rows(database, "FROM streams")] == ["t"]
+    assert [row["stream"] for row in rows(database, "FROM calls")] == ["t"]
+    [told] = rows(database, "SELECT line, kind, reason FROM load_errors")
+    assert told == {"line": 7, "kind": "missing", "reason": "stream s has no request record; left out"}
 
 
 def test_a_stream_in_several_files_is_one(tmp_path: Path) -> None:
@@ -222,7 +227,12 @@ def test_payloads_can_be_left_out(tmp_path: Path) -> None:
     records = [*a_stream("s", data=Raw(b'{"model":"m"}')), event("s", 9, 400, "ping", data=NO_DATA, text="odd")]
     path = write(tmp_path / "a.jsonl", records)
     with_payloads, without = (connect([path], payloads=payloads) for payloads in (True, False))
-    assert rows(with_payloads, "FROM streams") == rows(without, "FROM streams")
+    of_streams = "SELECT * EXCLUDE (request) FROM streams"
+    assert rows(with_payloads, of_streams) == rows(without, of_streams)
+    assert [rows(one, "SELECT request FROM streams") for one in (with_payloads, without)] == [
+        [{"request": '{"model":"m"}'}],
+        [{"request": None}],
+    ]
     count = "SELECT count(*) AS events, count(data) AS data, count(text) AS text FROM events"
     assert rows(with_payloads, count) == [{"events": 3, "data": 2, "text": 1}]
     assert rows(without, count) == [{"events": 3, "data": 0, "text": 0}]
@@ -250,7 +260,7 @@ def test_blocks(tmp_path: Path) -> None:
 
 
 def test_percentiles_are_those_of_quantile_cont(tmp_path: Path) -> None:
-    records = [response("s", 1), *(text("s", i, i * i * i) for i in range(2, 60))]
+    records = [request("s"), response("s", 1), *(text("s", i, i * i * i) for i in range(2, 60))]
     database = connect([write(tmp_path / "a.jsonl", records)])
     [ours] = database.execute("SELECT [gap_p50_s, gap_p95_s, gap_p99_s, gap_max_s] FROM streams").fetchall()
     [theirs] = database.execute("SELECT quantile_cont(gap_s, [0.5, 0.95, 0.99, 1]) FROM events").fetchall()
@@ -276,6 +286,7 @@ def test_a_call_with_retries(tmp_path: Path) -> None:
         "wall": datetime(2026, 1, 2, 3, 4, 6),  # noqa: DTZ001
         "wall_ns": 1767323046 * 10**9,
         "model": None,
+        "request_model": None,
         "status": 200,
         "outcome": "complete",
         "error_type": None,
@@ -321,7 +332,8 @@ def test_a_line_that_cannot_be_read_is_left_out_and_counted(tmp_path: Path, bad:
     good = write(tmp_path / "good.jsonl", a_stream("t"))
     torn = write(tmp_path / "[bad]*?.jsonl", [*a_stream("s"), BAD_LINES[bad]])
     database = connect([torn, good])
-    assert [{"file": str(torn), "lines": 1}] == rows(database, "FROM left_out")
+    errors = rows(database, "SELECT file, line, kind FROM load_errors")
+    assert errors == ([{"file": str(torn), "line": 7, "kind": "corrupt"}] if bad != "torn" else [])
     found = rows(database, "SELECT stream, outcome, events, ttft_s FROM streams ORDER BY stream")
     assert [tuple(row.values()) for row in found] == [("s", "complete", 2, 0.2), ("t", "complete", 2, 0.2)]
 
@@ -341,7 +353,7 @@ def test_long_lines_are_read(tmp_path: Path, size: int) -> None:
     long = LINE % (b'"' + b"x" * size + b'"')
     database = connect([write(tmp_path / "a.jsonl", [*a_stream("s"), long])])
     assert [{"chars": size}] == rows(database, "SELECT length(data ->> '$') AS chars FROM events WHERE seq = 9")
-    assert rows(database, "FROM left_out") == []
+    assert rows(database, "FROM load_errors") == []
 
 
 def test_what_a_later_version_adds_is_ignored(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, get_args
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict, fields
@@ -21,13 +22,19 @@ from recorder.core.records import (
     Gap,
     Header,
     Phases,
+    Record,
     Request,
     Response,
     StreamRecord,
     Summary,
 )
 from recorder.core.timing import Outcome, Stall, StallKind, Timing, stalls, timing
+from recorder.log.files import find_segments
+from recorder.log.streams import read_streams
+from tests import corpus
+from tests.cli import recordings
 
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 METRICS = [field.name for field in fields(Timing)]
 OF_STALLS = [field.name for field in fields(Stall)]
 S = 1_000_000_000
@@ -190,40 +197,87 @@ def write(directory: Path, streams: list[list[StreamRecord]], seed: int) -> list
     return list(parts)
 
 
+def compare(paths: list[Path], streams: dict[str, list[StreamRecord]]) -> dict[str, dict[str, Any]]:
+    """Hold the tables of some files against the metrics of the streams in them, and return these."""
+    database = connect(paths, payloads=False)
+    rows = database.execute(f"SELECT stream, {', '.join(METRICS)} FROM streams").fetchall()
+    computed = {row[0]: dict(zip(METRICS, row[1:], strict=True)) for row in rows}
+    rows = database.execute(f"SELECT stream, {', '.join(OF_STALLS)} FROM stalls ORDER BY seq").fetchall()
+    found: dict[str, list[Stall]] = {name: [] for name in streams}
+    for name, *values in rows:
+        found[name].append(Stall(**dict(zip(OF_STALLS, values, strict=True))))
+    database.close()
+
+    assert {name: asdict(timing(records)) for name, records in streams.items()} == computed
+    assert {name: stalls(records) for name, records in streams.items()} == found
+    return computed
+
+
+def recorded(paths: list[Path]) -> dict[str, list[StreamRecord]]:
+    return {stream.id: stream.records for stream in read_streams(paths, report=pytest.fail)}
+
+
+def test_they_agree_on_the_fixtures() -> None:
+    paths = find_segments(FIXTURES)
+    assert len(compare(paths, recorded(paths))) == 10
+
+
+@corpus.marker
+def test_they_agree_on_the_corpus(tmp_path: Path) -> None:
+    """Its bodies as they came, or cut at random, at random times."""
+    dice = Random(20_261_121)
+    streams: list[list[Record]] = []
+    for n, one in enumerate(corpus.streams()):
+        chunks, at = [], 100
+        for data in one.chunks or cut(one.body, dice):
+            wait = dice.choice([0, 0, 1, 20, 400, 2500])
+            at += wait + dice.choice([0, 0, 0, 3, 900])
+            chunks.append((at, wait, data))
+        streams.append(recordings.stream(f"{n:016x}", chunks, sent=n))
+    path = recordings.write(tmp_path / "a.jsonl", *streams)
+    assert len(compare([path], recorded([path]))) == len(streams) > 100
+
+
+def cut(body: bytes, dice: Random) -> list[bytes]:
+    ends = sorted(dice.sample(range(1, len(body)), min(len(body) - 1, 20))) if len(body) > 1 else []
+    return [body[start:end] for start, end in zip([0, *ends], [*ends, len(body)], strict=True)]
+
+
 def test_sql_and_python_agree(tmp_path: Path) -> None:
+    agree_on_generated(tmp_path, examples=40, at_least=300)
+
+
+@pytest.mark.slow
+def test_sql_and_python_agree_on_ten_thousand(tmp_path: Path) -> None:
+    agree_on_generated(tmp_path, examples=100, at_least=10_000, at_once=140)
+
+
+def agree_on_generated(tmp_path: Path, *, examples: int, at_least: int, at_once: int = 25) -> None:
     seen: defaultdict[str, set[Any]] = defaultdict(set)
     checked = 0
 
     # A stream's name is its seed and length: shrinking, with a database made at each step, would take minutes.
-    @settings(max_examples=40, deadline=None, phases=[Phase.generate])
+    @settings(max_examples=examples, deadline=None, phases=[Phase.generate])
     @given(
-        drawn=st.lists(st.tuples(st.integers(0, 2**64), st.integers(0, 60)), min_size=25, max_size=60),
+        drawn=st.lists(
+            st.tuples(st.integers(0, 2**64), st.integers(0, 60)), min_size=at_once, max_size=at_once + 35
+        ),
         order=st.integers(0, 9),
     )
     def check(drawn: list[tuple[int, int]], order: int) -> None:
         nonlocal checked
         made = [Maker(f"seed {seed}, length {length}", seed, length) for seed, length in dict.fromkeys(drawn)]
         streams = {maker.stream: maker.records for maker in made}
-        database = connect(write(tmp_path, list(streams.values()), order))
-        rows = database.execute(f"SELECT stream, {', '.join(METRICS)} FROM streams").fetchall()
-        computed = {row[0]: dict(zip(METRICS, row[1:], strict=True)) for row in rows}
-        rows = database.execute(f"SELECT stream, {', '.join(OF_STALLS)} FROM stalls ORDER BY seq").fetchall()
-        found: dict[str, list[Stall]] = {name: [] for name in streams}
-        for name, *values in rows:
-            found[name].append(Stall(**dict(zip(OF_STALLS, values, strict=True))))
-        database.close()
-
-        assert {name: asdict(timing(records)) for name, records in streams.items()} == computed
-        assert {name: stalls(records) for name, records in streams.items()} == found
+        computed = compare(write(tmp_path, list(streams.values()), order), streams)
 
         checked += len(computed)
         for metrics in computed.values():
             for name, value in metrics.items():
                 seen[name].add(value)
-        seen["kind"].update(stall.kind for some in found.values() for stall in some)
+        seen["kind"].update(stall.kind for records in streams.values() for stall in stalls(records))
 
     check()
-    assert checked > 300, "hardly anything was compared"
+    assert checked >= at_least, "hardly anything was compared"
     assert set(get_args(Outcome)) == seen["outcome"]
     assert set(get_args(StallKind)) == seen["kind"]
     assert [name for name in METRICS if len(seen[name]) < 2] == [], "metrics that never varied"

@@ -1,22 +1,20 @@
--- arrivals: one row per record of a stream but its request, and one per chunk that ended inside a record.
--- Times are integers, in ns. Where records were dropped (a gap record) nothing is known: NULL.
+-- arrivals: one row per record of a stream but its request, and one per chunk that ended inside a record, of the
+-- streams that are being loaded. Times in ns. Where records were dropped (a gap record) nothing is known: NULL.
 --   role       response, output, event (of another kind), bytes, gap, end. An output carries model output: in
 --              a delta, or in a block that arrives whole
 --   fresh      did not come in the same chunk as the row before
+--   fresh_output  is an output, and the one before came in another chunk
 --   coalesced  is an event that came in the same chunk as the event before
 --   silence    since the row before, or since the send
 --   hold       from the row before to the read that brought this one; NULL if not fresh
 --   earliest   it came at this time or later, and no later than "at": before "at" where the read that brought it
 --              hardly blocked (less than 0.5 ms), and the last that did block, or the headers, ended 0.5 ms ago
---              or more; then it is that end
+--              or more; then it is that end. NULL where it is "at" itself
 --   pause      of progress: since the headers or the output before, as since_seq and since_role say
 --   gap        a pause between two outputs of one block that came in different chunks
--- The streams are numbered, and roles are an ENUM: windows are faster on numbers than on strings, or on lists.
-CREATE OR REPLACE TEMP TABLE numbered AS
-SELECT stream, (row_number() OVER ())::INTEGER AS n
-FROM (SELECT DISTINCT stream FROM lines WHERE stream IS NOT NULL);
-
-CREATE OR REPLACE TABLE arrivals AS
+--   twice      the row before is the same record
+-- Windows are fastest over numbers: the streams are numbered, and no text goes through.
+CREATE OR REPLACE TEMP TABLE arrivals AS
 WITH moments AS (
     SELECT
         stream,
@@ -32,15 +30,14 @@ WITH moments AS (
                 OR event = 'content_block_start'
             ) THEN 'output'
             ELSE kind
-        END::ENUM ('response', 'output', 'event', 'bytes', 'gap', 'end') AS role,
-        event,
+        END::loaded.role AS role,
+        try_cast(event AS loaded.event) AS event,
+        CASE WHEN try_cast(event AS loaded.event) IS NULL THEN event END AS event_text,
         block,
-        delta,
-        chars,
-        data,
-        text
+        try_cast(delta AS loaded.delta) AS delta,
+        CASE WHEN try_cast(delta AS loaded.delta) IS NULL THEN delta END AS delta_text,
+        chars
     FROM lines AS l
-    WHERE kind NOT IN ('header', 'request')
     UNION ALL BY NAME
     -- before it, the chunks that ended inside a record: part -n .. -1; split holds (offset, at, wait)
     SELECT
@@ -50,15 +47,19 @@ WITH moments AS (
         split[part][2] AS "at",
         split[part][3] AS wait,
         coalesce(chunk, chunks) + part AS chunk,
-        'bytes' AS role
-    FROM (SELECT *, unnest(range(-len(split), 0)) AS part FROM lines WHERE split IS NOT NULL)
+        'bytes'::loaded.role AS role
+    FROM (SELECT *, unnest(range(-len(split), 0))::INTEGER AS part FROM lines WHERE split IS NOT NULL)
+    UNION ALL BY NAME
+    SELECT a.* EXCLUDE (coalesced, earliest, hold, gap)
+    FROM loaded.arrivals AS a
+    WHERE stream IN (FROM again)
 ),
 
 neighbours AS (
     SELECT
         moments.* EXCLUDE (stream),
         n,
-        lag({'at': moments."at", 'chunk': chunk, 'role': role}) OVER row_order AS before,
+        lag({'seq': seq, 'part': part, 'at': moments."at", 'chunk': chunk, 'role': role}) OVER row_order AS before,
         lag(CASE WHEN role IN ('output', 'event') THEN chunk END IGNORE NULLS) OVER row_order AS event_chunk,
         lag(
             CASE
@@ -75,7 +76,8 @@ neighbours AS (
 
 measured AS (
     SELECT
-        * EXCLUDE (part, before, event_chunk, progress, blocked),
+        * EXCLUDE (before, event_chunk, progress, blocked),
+        seq = before.seq AND part = before.part AS twice,
         chunk IS DISTINCT FROM before.chunk AS fresh,
         role <> 'gap' AND before.role IS DISTINCT FROM 'gap' AS known,
         greatest(0, m."at" - coalesce(before.at, 0)) AS silence,
@@ -83,7 +85,6 @@ measured AS (
         role IN ('output', 'event') AND chunk IS NOT DISTINCT FROM event_chunk AS coalesced,
         CASE
             WHEN wait < 500000 AND m."at" - blocked >= 500000 AND role NOT IN ('response', 'gap') THEN blocked
-            ELSE m."at"
         END AS earliest,
         m."at" - progress.at AS pause,
         progress.seq AS since_seq,
@@ -94,19 +95,22 @@ measured AS (
 )
 
 SELECT
-    stream,
+    n,
     seq,
+    part,
     m."at",
     wait,
     chunk,
     role,
     event,
+    event_text,
     block,
     delta,
+    delta_text,
     chars,
-    data,
-    text,
+    twice,
     fresh,
+    role = 'output' AND chunk IS DISTINCT FROM since_chunk AS fresh_output,
     coalesced,
     CASE WHEN known THEN silence END AS silence,
     CASE WHEN known AND fresh THEN hold END AS hold,
@@ -119,5 +123,4 @@ SELECT
     END AS gap,
     since_seq,
     since_role
-FROM measured AS m
-INNER JOIN numbered USING (n);
+FROM measured AS m;

@@ -1,10 +1,5 @@
--- streams: one row per attempt (one HTTP request and its response), with its metrics. *_s in seconds: since
--- the request was sent or, where two moments are named, between them. NULL, never 0, when there is no such
--- number. recorder/core/timing.py says for each what it means and when it is NULL.
---   wall      when the request was sent (UTC)
---   ended     how the body ended: read, closed (by the application), failed; NULL when lost
---   complete  the terminal event was seen
---   request   the body of the request
+-- new_streams: the row of each stream that is being loaded. views/streams.sql says what the columns are, and
+-- recorder/core/timing.py computes the same of one stream: it says for each metric what it means.
 CREATE OR REPLACE TEMP MACRO percentile_s(ordered, percent) AS (
     -- of sorted ns, interpolated linearly as by quantile_cont, but in whole numbers: the same on every machine
     ordered[1 + (len(ordered) - 1) * percent // 100]::HUGEINT * (100 - (len(ordered) - 1) * percent % 100)
@@ -16,18 +11,9 @@ CREATE OR REPLACE TEMP MACRO tokens(value) AS (
     CASE WHEN json_type(value) IN ('BIGINT', 'UBIGINT') THEN try_cast(value AS BIGINT) END
 );
 
-CREATE OR REPLACE TABLE streams AS
-WITH control AS MATERIALIZED (
+CREATE OR REPLACE TEMP TABLE new_streams AS
+WITH requests AS (
     SELECT *
-    FROM lines
-    WHERE kind IN ('request', 'response', 'gap', 'end')
-),
-
-requests AS (
-    SELECT
-        *,
-        coalesce(data, CASE WHEN json_valid(text) THEN text::JSON END) AS request,
-        json_extract_string(request, '$.model') AS request_model
     FROM control
     WHERE kind = 'request'
     QUALIFY row_number() OVER (PARTITION BY stream ORDER BY seq) = 1
@@ -61,17 +47,20 @@ dropped AS (
 
 arrived AS (
     SELECT
-        stream,
+        n,
         min(a."at") FILTER (role IN ('output', 'event', 'bytes')) AS first_byte,
         min(a."at") FILTER (role IN ('output', 'event') AND event IS DISTINCT FROM 'ping') AS first_event,
+        min(a."at") FILTER (event = 'content_block_delta') AS first_delta,
         min(a."at") FILTER (role = 'output' AND delta IN ('text', 'text_delta')) AS first_text,
         min(a."at", 2) FILTER (role = 'output') AS first_outputs,
         max(a."at") FILTER (role = 'output') AS last_output,
         max(a."at") AS last_at,
         sum(chars) FILTER (role = 'output') AS output_chars,
+        count(*) FILTER (role = 'output') AS outputs,
+        count(*) FILTER (fresh_output) AS output_chunks,
         count(*) FILTER (role IN ('output', 'event')) AS events,
         count(*) FILTER (coalesced) AS coalesced,
-        count(*) FILTER (role IN ('output', 'event') AND earliest < a."at") AS censored,
+        count(*) FILTER (role IN ('output', 'event') AND earliest IS NOT NULL) AS censored,
         count(*) FILTER (event = 'ping') AS pings,
         count(*) FILTER (event = 'error') AS error_events,
         max(chunk) FILTER (role IN ('output', 'event', 'bytes')) AS last_chunk,
@@ -84,30 +73,38 @@ arrived AS (
         sum(pause) FILTER (pause > 30000000000) AS stalled_30,
         list_sort(list(gap) FILTER (gap IS NOT NULL)) AS gaps
     FROM arrivals AS a
-    GROUP BY stream
+    GROUP BY n
 ),
 
-tools AS (
-    SELECT stream, start, stop
+tool_blocks AS (
+    SELECT n, start, stop
     FROM block_times
     WHERE type = 'tool_use'
-    QUALIFY row_number() OVER (PARTITION BY stream ORDER BY start, block) = 1
+    QUALIFY row_number() OVER (PARTITION BY n ORDER BY start, block) = 1
 ),
 
 thought AS (
-    SELECT stream, sum(last - first) AS thinking
+    SELECT n, sum(last - first) AS thinking
     FROM block_times
     WHERE type = 'thinking'
-    GROUP BY stream
+    GROUP BY n
 ),
 
 joined AS (
     SELECT
         numbered.stream,
-        requests.* EXCLUDE (
-            stream, status, phases, reused, "end", complete, bytes, chunks, error, summary, waited, held, wait,
-            data, text
-        ),
+        requests.call,
+        requests.attempt,
+        requests.wall,
+        requests.mono,
+        requests.method,
+        requests.headers,
+        requests.tags,
+        requests.request_model,
+        requests.streamed,
+        requests.max_tokens,
+        requests.messages,
+        requests.tools,
         responses."at" AS headers_at,
         responses.status,
         responses.headers AS response_headers,
@@ -124,15 +121,15 @@ joined AS (
         ends.error.type AS exception,
         ends.error_message,
         json_extract_string(ends.summary, '$.id') AS message_id,
-        coalesce(json_extract_string(ends.summary, '$.model'), request_model) AS model,
+        coalesce(json_extract_string(ends.summary, '$.model'), requests.request_model) AS model,
         json_extract_string(ends.summary, '$.stop_reason') AS stop_reason,
         coalesce(dropped_chunks, 0)::BIGINT AS dropped_chunks,
-        arrived.* EXCLUDE (stream, wait, hold),
+        arrived.* EXCLUDE (n, wait, hold),
         -- an eager stream's reads are the tap's own
         coalesce(ends.waited, arrived.wait, 0)::HUGEINT AS wait,
         coalesce(ends.held, arrived.hold, 0)::HUGEINT AS hold,
-        tools.start AS tool_start,
-        tools.stop AS tool_stop,
+        tool_blocks.start AS tool_start,
+        tool_blocks.stop AS tool_stop,
         thinking,
         (last_output - first_outputs[1]) / 1e9 AS stream_s,
         tokens(json_extract(usage, '$.output_tokens')) AS output_tokens
@@ -141,9 +138,9 @@ joined AS (
     LEFT JOIN responses USING (stream)
     LEFT JOIN ends USING (stream)
     LEFT JOIN dropped USING (stream)
-    LEFT JOIN arrived USING (stream)
-    LEFT JOIN tools USING (stream)
-    LEFT JOIN thought USING (stream)
+    LEFT JOIN arrived USING (n)
+    LEFT JOIN tool_blocks USING (n)
+    LEFT JOIN thought USING (n)
 )
 
 SELECT
@@ -159,6 +156,10 @@ SELECT
     status,
     model,
     request_model,
+    streamed,
+    max_tokens,
+    messages,
+    tools,
     stop_reason,
     message_id,
     response_headers['request-id'] AS request_id,
@@ -200,6 +201,7 @@ SELECT
     headers_at / 1e9 AS headers_s,
     first_byte / 1e9 AS first_byte_s,
     first_event / 1e9 AS first_event_s,
+    first_delta / 1e9 AS first_delta_s,
     first_outputs[1] / 1e9 AS ttft_s,
     first_text / 1e9 AS ttft_text_s,
     tool_start / 1e9 AS ttf_tool_s,
@@ -229,6 +231,8 @@ SELECT
     coalesce(censored, 0) AS censored,
     dropped_chunks,
     coalesce(output_chars, 0)::BIGINT AS output_chars,
+    coalesce(outputs, 0) AS outputs,
+    coalesce(output_chunks, 0) AS output_chunks,
     wait / 1e9 AS wait_s,
     hold / 1e9 AS hold_s,
     coalesce(hold * 5 > last_at, false) AS consumer_bound,
@@ -237,8 +241,7 @@ SELECT
     tokens(json_extract(usage, '$.cache_creation_input_tokens')) AS cache_write_tokens,
     output_tokens,
     tokens(json_extract(usage, '$.output_tokens_details.thinking_tokens')) AS thinking_tokens,
-    output_tokens IS NULL AS usage_partial,
-    request
+    output_tokens IS NULL AS usage_partial
 FROM joined;
 
 DROP MACRO temp.percentile_s;

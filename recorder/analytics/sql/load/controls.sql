@@ -1,0 +1,25 @@
+-- controls: one row per line that is no event. A response, a gap and an end stay in `lines`, too: they are arrivals.
+CREATE OR REPLACE TEMP TABLE controls AS
+SELECT
+    source,
+    kind,
+    stream,
+    seq,
+    c."at",
+    wait,
+    chunks,
+    unnest(from_json(control, '{
+        "format": "VARCHAR", "v": "BIGINT", "wall": "BIGINT", "mono": "BIGINT", "call": "VARCHAR",
+        "attempt": "BIGINT", "method": "VARCHAR", "url": "VARCHAR", "headers": "MAP(VARCHAR, VARCHAR)",
+        "tags": "MAP(VARCHAR, VARCHAR)", "status": "BIGINT",
+        "phases": {"connect": ["BIGINT"], "tunnel": ["BIGINT"], "tls": ["BIGINT"], "send": ["BIGINT"],
+                   "headers": ["BIGINT"]},
+        "reused": "BOOLEAN", "end": "VARCHAR", "complete": "BOOLEAN", "bytes": "BIGINT",
+        "error": {"type": "VARCHAR", "message": "VARCHAR"}, "summary": "JSON", "waited": "BIGINT", "held": "BIGINT",
+        "request": "JSON"
+    }'))
+FROM lines AS c
+WHERE control IS NOT NULL;
+
+DELETE FROM lines
+WHERE kind IN ('header', 'request');

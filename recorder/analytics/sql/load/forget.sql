@@ -1,0 +1,19 @@
+-- Forget the sources in the variable `gone`, and every stream that lies in one of them: also what other files have
+-- of such a stream. Those files are read again from their beginning.
+CREATE OR REPLACE TEMP TABLE forgotten AS
+SELECT DISTINCT stream
+FROM loaded.stream_sources
+WHERE list_contains(getvariable('gone'), source);
+
+UPDATE loaded.sources
+SET bytes = 0, size = -1
+WHERE source IN (SELECT source FROM loaded.stream_sources WHERE stream IN (FROM forgotten));
+
+DELETE FROM loaded.arrivals WHERE stream IN (FROM forgotten);
+DELETE FROM loaded.blocks WHERE stream IN (FROM forgotten);
+DELETE FROM loaded.stalls WHERE stream IN (FROM forgotten);
+DELETE FROM loaded.streams WHERE stream IN (FROM forgotten);
+DELETE FROM loaded.control WHERE stream IN (FROM forgotten);
+DELETE FROM loaded.stream_sources WHERE stream IN (FROM forgotten);
+DELETE FROM loaded.sources WHERE list_contains(getvariable('gone'), source);
+DELETE FROM loaded.errors WHERE list_contains(getvariable('gone'), source);

@@ -1,0 +1,82 @@
+-- What a database of recordings stores. Views over it are what is queried (views/); this schema may change with
+-- any version: `meta.version` says which one it is, and another one is made anew from the recordings.
+CREATE SCHEMA loaded;
+
+CREATE TABLE loaded.meta (version VARCHAR);
+
+-- How far each file was read. bytes: whole lines, of the plain text; size and modified: of the file as it was
+-- then (size -1: there is more to read); tail: a hash of the last of those bytes.
+CREATE TABLE loaded.sources (
+    source INTEGER, file VARCHAR, segment VARCHAR, bytes BIGINT, size BIGINT, modified BIGINT,
+    tail VARCHAR
+);
+
+-- In which files a stream lies: when one of them goes, so does what was read from it.
+CREATE TABLE loaded.stream_sources (stream VARCHAR, source INTEGER);
+
+CREATE TABLE loaded.errors (source INTEGER, line BIGINT, kind VARCHAR, reason VARCHAR, stream VARCHAR);
+
+-- Words that stand in nearly every line are numbers here; what a later API adds stands beside, as text.
+CREATE TYPE loaded.role AS ENUM ('response', 'output', 'event', 'bytes', 'gap', 'end');
+CREATE TYPE loaded.event AS ENUM (
+    'message_start', 'content_block_start', 'content_block_delta', 'content_block_stop', 'message_delta',
+    'message_stop', 'ping', 'error'
+);
+CREATE TYPE loaded.delta AS ENUM (
+    'text', 'thinking', 'redacted_thinking', 'tool_use', 'server_tool_use', 'text_delta', 'thinking_delta',
+    'input_json_delta', 'signature_delta', 'citations_delta'
+);
+
+-- One row per record of a stream but its request, and one per chunk that ended inside a record (part < 0).
+-- Times in ns. load/arrivals.sql says what the columns from coalesced on are.
+CREATE TABLE loaded.arrivals (
+    stream VARCHAR,
+    seq BIGINT,
+    part INTEGER,
+    "at" BIGINT,
+    wait BIGINT,
+    chunk BIGINT,
+    role loaded.role,
+    event loaded.event,
+    event_text VARCHAR,
+    block BIGINT,
+    delta loaded.delta,
+    delta_text VARCHAR,
+    chars BIGINT,
+    coalesced BOOLEAN,
+    earliest BIGINT,
+    hold BIGINT,
+    gap BIGINT
+);
+
+-- The lines that are no arrivals alone: request, response, gap, end.
+CREATE TABLE loaded.control (
+    kind VARCHAR,
+    stream VARCHAR,
+    seq BIGINT,
+    "at" BIGINT,
+    wall BIGINT,
+    mono BIGINT,
+    call VARCHAR,
+    attempt BIGINT,
+    method VARCHAR,
+    url VARCHAR,
+    headers MAP(VARCHAR, VARCHAR),
+    tags MAP(VARCHAR, VARCHAR),
+    request_model VARCHAR,
+    streamed BOOLEAN,
+    max_tokens BIGINT,
+    messages BIGINT,
+    tools BIGINT,
+    status BIGINT,
+    phases STRUCT(connect BIGINT [], tunnel BIGINT [], tls BIGINT [], send BIGINT [], headers BIGINT []),
+    reused BOOLEAN,
+    "end" VARCHAR,
+    complete BOOLEAN,
+    bytes BIGINT,
+    chunks BIGINT,
+    error STRUCT(type VARCHAR, message VARCHAR),
+    summary JSON,
+    waited BIGINT,
+    held BIGINT
+);
