@@ -24,7 +24,7 @@ from recorder.core.records import FORMAT, VERSION
 from recorder.log.files import ends_whole
 from recorder.log.reader import copy_readable
 
-_TABLES = ("arrivals", "events", "blocks", "stalls", "streams", "calls")
+_TABLES = ("arrivals", "events", "blocks", "stalls", "streams", "unknown", "calls")
 """Files in `sql/`, each needing those before."""
 _INTERNAL = ("lines", "numbered", "block_times")
 _OBJECT_SIZE = 16 << 20

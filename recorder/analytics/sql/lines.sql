@@ -17,6 +17,7 @@ CREATE OR REPLACE TEMP TABLE lines (
     url VARCHAR,
     headers MAP(VARCHAR, VARCHAR),
     tags MAP(VARCHAR, VARCHAR),
+    unknown VARCHAR [],
     -- response
     status BIGINT,
     -- response, end

@@ -15,6 +15,7 @@ FROM read_json(
         'format': 'VARCHAR', 'v': 'BIGINT',
         'wall': 'BIGINT', 'mono': 'BIGINT', 'call': 'VARCHAR', 'attempt': 'BIGINT', 'method': 'VARCHAR',
         'url': 'VARCHAR', 'headers': 'MAP(VARCHAR, VARCHAR)', 'tags': 'MAP(VARCHAR, VARCHAR)',
+        'unknown': 'VARCHAR[]',
         'status': 'BIGINT',
         'phases': 'STRUCT(connect BIGINT[], tunnel BIGINT[], tls BIGINT[], send BIGINT[], headers BIGINT[])',
         'reused': 'BOOLEAN',

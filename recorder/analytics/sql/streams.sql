@@ -5,6 +5,7 @@
 --   ended     how the body ended: read, closed (by the application), failed; NULL when lost
 --   complete  the terminal event was seen
 --   request   the body of the request
+--   unknown   what nobody knows of an imported stream
 CREATE OR REPLACE TEMP MACRO percentile_s(ordered, percent) AS (
     -- of sorted ns, interpolated linearly as by quantile_cont, but in whole numbers: the same on every machine
     ordered[1 + (len(ordered) - 1) * percent // 100]::HUGEINT * (100 - (len(ordered) - 1) * percent % 100)
@@ -238,6 +239,7 @@ SELECT
     output_tokens,
     tokens(json_extract(usage, '$.output_tokens_details.thinking_tokens')) AS thinking_tokens,
     output_tokens IS NULL AS usage_partial,
+    unknown,
     request
 FROM joined;
 
