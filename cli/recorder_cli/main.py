@@ -9,6 +9,7 @@ import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +27,8 @@ COMMANDS = {
     "play": "Print the text of a stream as it arrived, in its own time.",
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",
+    "import": "Make recordings of what other tools have kept.",
+    "export": "Write recordings in the formats of other tools.",
     "verify": "Check that recordings are whole and say what they contain.",
     "check": "Run a program under broken streams, and say what it did.",
     "compact": "Compress recordings that are no longer written.",
@@ -58,7 +61,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"{__package__}.{cmd_name}"), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command = getattr(import_module(f"{__package__}.{name}"), name)
         assert isinstance(command, click.Command)
         return command
 
