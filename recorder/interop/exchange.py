@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from recorder.core.attempt import Attempt
-from recorder.core.fingerprint import attempt_of, is_platform, path_of
+from recorder.core.fingerprint import attempt_of, is_to_claude, path_of
 from recorder.core.framing import parser_for
 from recorder.core.records import End, ErrorInfo, Event, Missing, Phases, StreamRecord
 from recorder.core.redact import Secrets, credentials
@@ -51,12 +51,10 @@ class Exchange(Struct, frozen=True, kw_only=True):
     def is_wanted(self) -> bool:
         """It went to Claude, or a stream of events came back."""
         named = {name.lower(): value for name, value in self.response_headers}
-        path = path_of(self.url).partition("?")[0]
         return (
             parser_for(named) is not None
-            or any(name.lower() == "anthropic-version" for name, _ in self.headers)
-            or is_platform(path)
-            or path.startswith(("/v1/messages", "/v1/complete"))
+            or is_to_claude({name.lower(): value for name, value in self.headers}, self.url)
+            or path_of(self.url).startswith(("/v1/messages", "/v1/complete"))
         )
 
     @property
