@@ -36,7 +36,6 @@ def main(arguments: Sequence[str]) -> None:
     """Run the program that the arguments name. Raises SystemExit as it does, with 2 for wrong usage."""
     if not arguments or (arguments[0].startswith("-") and (arguments[0] != "-m" or len(arguments) < 2)):
         _fail(_USAGE)
-    instrument()
     if arguments[0] == "-m":
         _run_module(arguments[1], arguments[2:])
     else:
@@ -44,10 +43,11 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run_script(script: str, arguments: Sequence[str]) -> None:
-    sys.argv = [script, *arguments]
     path = Path(script)
+    sys.argv = [script, *arguments]
     if path.is_dir() or path.suffix in (".zip", ".pyz"):
         sys.path.pop(0)
+        instrument()
         runpy.run_path(script, run_name="__main__")
         return
     try:
@@ -68,7 +68,7 @@ def _run_module(name: str, arguments: Sequence[str]) -> None:
     except ModuleNotFoundError as error:
         _fail(f"no module named {error.name}")
     get_code: Any = getattr(spec.loader, "get_code", None) if spec is not None else None
-    if spec is None or get_code is None:
+    if spec is None or get_code is None or spec.origin == "built-in":
         _fail(f"no module named {name} that can be run")
     sys.argv = [spec.origin or name, *arguments]
     _run(lambda: get_code(spec.name), spec.origin or name, spec)
@@ -80,6 +80,7 @@ def _run(code: Any, file: str, spec: ModuleSpec | None) -> None:
     module.__dict__.update(__file__=file, __spec__=spec, __builtins__=__builtins__)
     if spec is not None:
         module.__dict__.update(__package__=spec.parent, __loader__=spec.loader, __cached__=spec.cached)
+    instrument()
     sys.modules["__main__"] = module
     try:
         made: CodeType = code()

@@ -18,7 +18,7 @@ import httpx2
 from anthropic._base_client import BaseClient
 
 from recorder.core.fingerprint import is_to_claude
-from recorder.patching import Patch
+from recorder.patching import Patch, bound
 
 from .errors import NoMatch, NothingIntercepted
 
@@ -145,7 +145,7 @@ def _all_patches() -> list[Patch]:
 
 def _counting_init(init: Any) -> Any:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - in the place of one
-        init(self, *args, **kwargs)
+        bound(init, self)(*args, **kwargs)
         own = _innermost() or (_active[0] if len(_active) == 1 else None)
         if own is not None:
             own.clients += 1
@@ -157,8 +157,8 @@ def _sync_stand_in(method: Any) -> Any:
     def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
         answerer = _answerer_of(request)
         if answerer is None:
-            return method(self, request)
-        return answerer.handle(request, RealTransport(self, lambda one: method(self, one)))
+            return bound(method, self)(request)
+        return answerer.handle(request, RealTransport(self, bound(method, self)))
 
     return handle_request
 
@@ -167,7 +167,7 @@ def _async_stand_in(method: Any) -> Any:
     async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
         answerer = _answerer_of(request)
         if answerer is None:
-            return await method(self, request)
-        return await answerer.handle_async(request, RealTransport(self, lambda one: method(self, one)))
+            return await bound(method, self)(request)
+        return await answerer.handle_async(request, RealTransport(self, bound(method, self)))
 
     return handle_async_request

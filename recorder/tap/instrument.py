@@ -17,7 +17,7 @@ from typing import Any, cast
 import httpx2
 
 from recorder.core.fingerprint import is_to_claude
-from recorder.patching import Patch
+from recorder.patching import Patch, bound
 
 from .middleware import Tap
 from .phases import is_seen
@@ -97,8 +97,8 @@ def _sync(method: Any) -> Any:
     def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
         sender = _sender_for(request)
         if sender is None:
-            return method(self, request)
-        return sender.send(request, lambda one: method(self, one))
+            return bound(method, self)(request)
+        return sender.send(request, bound(method, self))
 
     return handle_request
 
@@ -107,7 +107,7 @@ def _async(method: Any) -> Any:
     async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
         sender = _sender_for(request)
         if sender is None:
-            return await method(self, request)
-        return await sender.send_async(request, lambda one: method(self, one))
+            return await bound(method, self)(request)
+        return await sender.send_async(request, bound(method, self))
 
     return handle_async_request
