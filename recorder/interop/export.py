@@ -66,9 +66,7 @@ def export_streams(
 def _only(streams: Iterable[Stream]) -> list[Stream]:
     found = list(islice(streams, 2))
     if len(found) > 1:
-        raise Refused(
-            "there is more than one stream", "name one (recorder ls shows their ids), or a directory by -o"
-        )
+        raise Refused("more than one stream there", "name one (recorder ls shows their ids), or a directory by -o")
     return found
 
 
