@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .replayer.errors import NothingIntercepted as NothingIntercepted
     from .replayer.session import Replay as Replay
     from .replayer.session import replay as replay
+    from .tap.instrument import instrument as instrument
+    from .tap.instrument import uninstrument as uninstrument
     from .tap.middleware import Tap as Tap
     from .tap.middleware import tags as tags
     from .tap.transport import TapTransport as TapTransport
@@ -51,9 +53,11 @@ _HOME = {
     "Tap": "tap.middleware",
     "TapTransport": "tap.transport",
     "__version__": "version",
+    "instrument": "tap.instrument",
     "open": "recording",
     "replay": "replayer.session",
     "tags": "tap.middleware",
+    "uninstrument": "tap.instrument",
     "use": "modes",
 }
 
@@ -72,9 +76,11 @@ __all__ = [
     "TapTransport",
     "__version__",
     "faults",
+    "instrument",
     "open",
     "replay",
     "tags",
+    "uninstrument",
     "use",
 ]
 

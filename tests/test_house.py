@@ -23,13 +23,15 @@ OURS = {
     "core": set[str](),
     "version": set[str](),
     "log": {"core", "version"},
-    "tap": {"log", "core", "version"},
-    "replayer": {"log", "core", "version"},
+    "patching": set[str](),
+    "tap": {"log", "core", "version", "patching"},
+    "replayer": {"log", "core", "version", "patching"},
     "analytics": {"log", "core", "version"},
     "faults": {"replayer"},  # the public names of recorder.replayer.faults
     "interop": {"log", "core", "version"},
     "recording": {"log", "core", "analytics"},
     "hygiene": {"log", "core", "replayer", "version"},
+    "instrument": {"tap"},  # what `python -m recorder.instrument` runs
     "server": {"tap", "replayer", "version"},
     "modes": {"tap", "replayer", "log"},
     "pytest_plugin": {"modes", "pytest_faults", "tap", "replayer", "log"},

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.testing import Reply, Upstream, message_events
+from recorder.testing import Reply, Upstream, encode_event, message_events
 from tests.cli.command import heed_interrupts
 from tests.plugins.runs import run_pytest
 from tests.replayer.streams import ASK, recorded
@@ -37,6 +37,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     assert done.returncode == 0, done.stderr
     assert "Hello there!" in done.stdout
+    (path / "answer.sse").write_bytes(b"".join(map(encode_event, message_events("Hello"))))
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib import import_module
+from keyword import iskeyword
 from typing import ClassVar
 
 import click
@@ -12,7 +13,7 @@ import click
 class LazyGroup(click.Group):
     """Commands by name, with what the overview says of each: the first line of the command's own help.
 
-    The command `x` is `x` in the module `PREFIXx` of this package.
+    The command `x` is `x` in the module `PREFIXx` of this package; `import`, a keyword, is `import_`.
     """
 
     overview: ClassVar[dict[str, str]] = {}
@@ -24,7 +25,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in self.overview:
             return None
-        command = getattr(import_module(f"{__package__}.{self.prefix}{cmd_name}"), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command = getattr(import_module(f"{__package__}.{self.prefix}{name}"), name)
         assert isinstance(command, click.Command)
         return command
 

@@ -31,6 +31,8 @@ COMMANDS = {
     "edit": "Copy a recording with changes: cut, trimmed, renamed, re-timed, streams left out.",
     "make": "Make a recording of an answer that you write, in realistic times.",
     "fixtures": "Look after the recordings of a test suite.",
+    "import": "Make recordings of what other tools have kept.",
+    "export": "Write recordings in the formats of other tools.",
     "verify": "Check that recordings are whole and say what they contain.",
     "check": "Run a program under broken streams, and say what it did.",
     "compact": "Compress recordings that are no longer written.",

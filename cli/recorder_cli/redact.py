@@ -17,6 +17,10 @@ from recorder.log.copy import copy_redacted
 from .errors import note, warn
 from .reading import salvage_option
 
+rules_option = click.option(
+    "--rule", "rules", multiple=True, help="A JSON path ($.metadata.user_id) or a regular expression."
+)
+
 
 @click.command
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
@@ -28,7 +32,7 @@ from .reading import salvage_option
     default="full",
     help="timing leaves all text out and keeps every metric.  [default: full]",
 )
-@click.option("--rule", "rules", multiple=True, help="A JSON path ($.metadata.user_id) or a regular expression.")
+@rules_option
 @salvage_option
 def redact(source: Path, target: Path, mode: Mode, rules: tuple[str, ...], salvage: bool) -> None:
     """Copy recordings without secrets, to show them to others.
@@ -46,18 +50,18 @@ def redact(source: Path, target: Path, mode: Mode, rules: tuple[str, ...], salva
         source,
         target,
         mode=mode,
-        rules=[_rule(rule) for rule in rules],
+        rules=[as_rule(rule) for rule in rules],
         secrets=Secrets(environment_secrets(os.environ)),
         salvage=salvage,
         report=warn,
-        failed=_failed,
+        failed=rule_failed,
     )
     note(f"{target}: {copied.files} file(s), {copied.lines} lines")
     if copied.left_out:
         warn(f"{copied.left_out} record(s) of an unknown kind left out: they could hold anything")
 
 
-def _rule(given: str) -> Given:
+def as_rule(given: str) -> Given:
     try:
         rule = given if given.startswith("$") else re.compile(given)
         rule_of(rule, 1)
@@ -68,5 +72,5 @@ def _rule(given: str) -> Given:
     return rule
 
 
-def _failed(error: RuleError) -> None:
+def rule_failed(error: RuleError) -> None:
     warn(f"{error}; its records have no text")

@@ -13,11 +13,11 @@ import msgspec
 from msgspec.structs import asdict
 
 from recorder.core.records import End, Response
+from recorder.core.said import as_object, block_text
 from recorder.core.timing import Timing
 from recorder.log.streams import Stream
 
 from .output import in_colour, on_terminal, print_rows
-from .said import as_object, block_text
 from .text import count, number, plain, seconds, shorten, utc, visible
 from .timeline import abbreviated, columns, timeline
 
@@ -38,7 +38,7 @@ def print_stream(stream: Stream, *, full: bool) -> None:
     _print("request", [shorten(line, limit) for line in _request(stream)])
     _print("response", [shorten(line, limit) for line in _response(stream)])
     _print_events(stream, full=full, room=room)
-    _print("end", _end(stream.end))
+    _print("end", _end(stream))
     _print("metrics", _grid(_metrics(timing), room))
 
 
@@ -62,7 +62,8 @@ def _print_events(stream: Stream, *, full: bool, room: int) -> None:
 
 def _origin(stream: Stream) -> Iterator[str]:
     header, request = stream.header, stream.request
-    yield f"sent {utc(request.wall)}, attempt {request.attempt} of call {request.call}"
+    sent = "at a time that nobody noted" if "wall" in stream.unknown else utc(request.wall)
+    yield f"sent {sent}, attempt {request.attempt} of call {request.call}"
     versions = [f"sse-recorder {header.recorder}"]
     versions += [f"anthropic {header.anthropic}"] if header.anthropic else []
     versions += [f"Python {header.python}"] if header.python else []
@@ -72,6 +73,7 @@ def _origin(stream: Stream) -> Iterator[str]:
     yield f"in {os.fspath(stream.path)}"
     if request.edited:
         yield f"edited: {', '.join(request.edited)}"
+    yield from [f"not known: {', '.join(map(plain, stream.unknown))}"] if stream.unknown else []
     if request.tags:
         yield f"tags {plain(request.tags)}"
 
@@ -117,7 +119,8 @@ def _response(stream: Stream) -> Iterator[str]:
         yield "there was none"
         return
     http = f" {response.http}" if response.http else ""
-    yield f"{response.status}{http} after {seconds(response.at / 1e9)} s"
+    after = "" if "headers" in stream.unknown else f" after {seconds(response.at / 1e9)} s"
+    yield f"{response.status}{http}{after}"
     yield from _connection(response)
     yield from ["read ahead of the application: times are of the tap's own reads"] if response.arrival else []
     yield from [f"from {response.url}"] if response.url else []
@@ -135,14 +138,17 @@ def _connection(told: Response | End) -> Iterator[str]:
     yield ", ".join(words)
 
 
-def _end(end: End | None) -> Iterator[str]:
+def _end(stream: Stream) -> Iterator[str]:
+    end = stream.end
     if end is None:
         yield "there was none: the process died, or was stopped, before the stream ended"
         return
     complete = "complete" if end.complete else "not complete"
-    yield f"{end.end}, {complete}, after {seconds(end.at / 1e9)} s"
+    after = "" if "end" in stream.unknown else f", after {seconds(end.at / 1e9)} s"
+    yield f"{end.end}, {complete}{after}"
     yield from _connection(end)
-    yield f"{count(end.events, 'event')}, {count(end.chunks, 'chunk')}, {count(end.bytes, 'byte')}"
+    chunks = [] if "body" in stream.unknown else [count(end.chunks, "chunk")]
+    yield ", ".join([count(end.events, "event"), *chunks, count(end.bytes, "byte")])
     if end.error:
         yield f"error {end.error.type}: {end.error.message}"
     if end.summary:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from recorder.log.streams import Stream
 
 from .output import Column, Format, Row, print_rows
-from .text import plain, seconds, utc
+from .text import NOTHING, plain, seconds, utc
 
 _DATE = re.compile(r"-20\d{6}$")
 """At the end of most models' names: what is least missed where there is no room."""
@@ -19,12 +19,12 @@ def _short_id(stream: str) -> str:
     return stream[:8]
 
 
-def _to_the_second(sent: str) -> str:
-    return f"{sent[:19]}Z"
+def _to_the_second(sent: str | None) -> str:
+    return f"{sent[:19]}Z" if sent else NOTHING
 
 
-def _time_of_day(sent: str) -> str:
-    return f"{sent[11:19]}Z"
+def _time_of_day(sent: str | None) -> str:
+    return f"{sent[11:19]}Z" if sent else NOTHING
 
 
 def undated(model: str | None) -> str:
@@ -51,10 +51,10 @@ def row(stream: Stream) -> Row:
     timing = stream.timing()
     return {
         "stream": stream.id,
-        "sent": utc(stream.request.wall),
+        "sent": None if "wall" in stream.unknown else utc(stream.request.wall),
         "model": model_of(stream),
         "outcome": timing.outcome,
-        "status": stream.response.status if stream.response else None,
+        "status": stream.status,
         "ttft_s": timing.ttft_s,
         "ttft_text_s": timing.ttft_text_s,
         "duration_s": timing.duration_s,

@@ -7,22 +7,12 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""C0, DEL, C1, line and paragraph separators, what turns the writing direction around, and lone surrogates."""
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+from recorder.core.visible import CONTROLS
+from recorder.core.visible import visible as visible
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = "-"
 """How a value that is not there is shown."""
-
-
-def visible(text: str, *, keep: str = "") -> str:
-    """`text` with every control character but those in `keep` written as an escape, `\\x1b`."""
-    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
 def escape_json(document: str, *, everything: bool) -> str:
@@ -33,7 +23,7 @@ def escape_json(document: str, *, everything: bool) -> str:
         raw = code in (0x09, 0x0A, 0x0D) or not (everything or 0xD800 <= code < 0xE000)
         return found[0] if raw else f"\\u{code:04x}"
 
-    return _CONTROLS.sub(escaped, document)
+    return CONTROLS.sub(escaped, document)
 
 
 def width(text: str) -> int:

@@ -10,10 +10,10 @@ from recorder.core import wire
 from recorder.core.arrivals import Stream as Arrivals
 from recorder.core.payload import lenient
 from recorder.core.records import Bytes, Event, Gap
+from recorder.core.said import as_object, said
 from recorder.log.streams import Stream
 
 from .output import Column, Row
-from .said import as_object, said
 from .text import NOTHING, plain, shorten
 
 _SAYS_ENOUGH = {"ping", "message_stop", "content_block_start", "content_block_delta", "content_block_stop"}
@@ -43,7 +43,13 @@ def abbreviated(limit: int) -> Callable[[str], str]:
 
 def timeline(stream: Stream) -> Iterator[Row]:
     """A row for each record of the body. `gap_ms` is None for what came in one chunk with the row before,
-    `censored_ms` for what came at `at_s`: another came up to so much earlier."""
+    `censored_ms` for what came at `at_s`: another came up to so much earlier. Of an imported stream no time may be
+    known."""
+    if "body" in stream.unknown:
+        for record in stream.records:
+            if isinstance(record, Event | Bytes):
+                yield _row(record.seq, None, **_content(record))
+        return
     before: tuple[int, int] | None = None
     earliest = {one.record.seq: one.earliest for one in Arrivals(stream.records).arrivals if one.whole}
     for record in stream.records:
@@ -63,9 +69,9 @@ def timeline(stream: Stream) -> Iterator[Row]:
             yield _row(record.seq, record.at, **shown, **_content(record))
 
 
-def _row(seq: int, at: int, **fields: Any) -> Row:
+def _row(seq: int, at: int | None, **fields: Any) -> Row:
     names = ("wait_ms", "gap_ms", "censored_ms", "chunk", "event", "block", "delta", "chars", "text")
-    return {"seq": seq, "at_s": at / 1e9, **{name: fields.get(name) for name in names}}
+    return {"seq": seq, "at_s": None if at is None else at / 1e9, **{name: fields.get(name) for name in names}}
 
 
 def _content(record: Event | Bytes) -> dict[str, Any]:

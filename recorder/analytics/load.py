@@ -33,7 +33,7 @@ _REFUSALS = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IO
 another type or beyond 64 bits, too long a line, a file that may not be read."""
 _AT_ONCE = 500
 """Files in a transaction: each costs a copy of its name in every row, and an open file."""
-_STEPS = ("again", "arrivals", "control", "blocks", "stalls", "streams")
+_STEPS = ("again", "arrivals", "control", "blocks", "stalls", "streams", "unknown")
 
 
 class Progress(Struct, frozen=True):
@@ -213,7 +213,7 @@ class Loader:
             if connection.execute("SELECT bool_or(twice) FROM arrivals").fetchall() == [(True,)]:
                 for step in ("once", "arrivals"):
                     run(connection, f"load/{step}")
-            for step in ("control", "blocks", "stalls", "streams", "keep"):
+            for step in ("control", "blocks", "stalls", "streams", "unknown", "keep"):
                 run(connection, f"load/{step}")
             for problem in problems:
                 self._note(batch[0][0], problem)

@@ -88,6 +88,9 @@ class Stream:
     """The records of one stream, by `seq`."""
 
     def __init__(self, records: Iterable[StreamRecord]) -> None:
+        records = list(records)
+        self.unknown = next((one.unknown for one in records if isinstance(one, Request) and one.unknown), ())
+        """What an imported stream does not tell."""
         self.arrivals = list(_arrivals(records))
         whole = [arrival.record for arrival in self.arrivals if arrival.whole]
         self.response = next((record for record in whole if isinstance(record, Response)), None)

@@ -55,6 +55,11 @@ def is_platform(path: str) -> bool:
     return _PLATFORM.match(path) is not None
 
 
+def is_to_claude(headers: Mapping[str, str], url: str) -> bool:
+    """True for a request to Claude: it says so, or its path does. `headers`: names in any case, or lower-case."""
+    return "anthropic-version" in headers or is_platform(path_of(url).partition("?")[0])
+
+
 def canonical(method: str, url: str, body: Any, ignore: Sequence[str] = ()) -> bytes:
     """The bytes that are compared. `body`: decoded JSON, a text, or None; `ignore`: fields left out as well."""
     path = path_of(url)

@@ -34,6 +34,7 @@ class Progress:
         self.id = first.stream
         self.joined = not isinstance(first, Request)
         """The request is not known."""
+        self._untimed = isinstance(first, Request) and "body" in (first.unknown or ())
         self.sent = first.wall if isinstance(first, Request) else now - first.at
         """Unix time in ns."""
         self.model: str | None = None
@@ -112,7 +113,7 @@ class Progress:
     @property
     def ttft_s(self) -> float | None:
         """First output of any kind."""
-        return None if self._first_output is None else self._first_output / 1e9
+        return None if self._first_output is None or self._untimed else self._first_output / 1e9
 
     @property
     def stalled_s(self) -> float:

@@ -25,6 +25,9 @@ Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """64 bits: what every reader, DuckDB among them, can hold."""
 How = Literal["read", "closed", "failed"]
 """How a body ended: read to its end, closed by the application, failed in the transport."""
+Missing = Literal["wall", "headers", "body", "end", "request", "response", "spelling"]
+"""What may not be known of an imported stream: when it was sent; when its headers, its body and its end came; what
+was asked; status and headers of the answer; the bytes around the payloads."""
 
 
 class Header(Struct, tag="header", tag_field="kind", kw_only=True, frozen=True, omit_defaults=True):
@@ -40,7 +43,8 @@ class Header(Struct, tag="header", tag_field="kind", kw_only=True, frozen=True, 
     python: str | None = None
     pid: Int | None = None
     source: str | None = None
-    """`synthetic` when the stream was made by a script; absent for a real one."""
+    """`synthetic` when the stream was made by a script; `sse`, `ant`, `vcr`, `har` when it was imported from that;
+    absent for one that a tap recorded."""
     previous: str | None = None
     """The segment that this one goes on from; a stream may begin there and end here."""
     edited: tuple[str, ...] | None = None
@@ -91,6 +95,8 @@ class Request(Struct, tag="request", tag_field="kind", kw_only=True, frozen=True
     redacted: tuple[str, ...] | None = None
     edited: tuple[str, ...] | None = None
     """What was done to the stream since it was recorded."""
+    unknown: tuple[str, ...] | None = None
+    """What nobody knows of an imported stream: `Missing`, and what a later version may add."""
 
     @property
     def body(self) -> Any:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, Literal, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .arrivals import Block, Pause, Stream
 from .records import End, Event, Gap, Phases, Response, Span, StreamRecord, Summary
@@ -33,9 +34,22 @@ StallKind = Literal["application", "before_first", "tool_buffering", "pinged", "
 open for more than half of it; a ping came meanwhile; none of these."""
 
 
+_NEEDED = {
+    "headers": ("headers_s",),
+    "body": (
+        "first_byte_s", "first_event_s", "ttft_s", "ttft_text_s", "ttf_tool_s", "tool_args_s", "thinking_s",
+        "second_s", "stream_s", "tail_s", "tpot_s", "output_tps", "output_cps", "gap_p50_s", "gap_p95_s",
+        "gap_p99_s", "gap_max_s", "stalls", "stalled_s", "stalls_30", "stalled_30_s", "silence_max_s",
+        "chunks", "coalesced", "censored", "wait_s", "hold_s", "consumer_bound",
+    ),
+    "end": ("duration_s",),
+}  # fmt: skip
+"""What cannot be said of an imported stream when these times are not known: `sql/unknown.sql` says the same."""
+
+
 class Timing(Struct, kw_only=True, frozen=True):
     """One stream in numbers. `_s`: seconds since the request was sent or, where two moments are named, between
-    them. A number that the stream cannot give is None, never 0.
+    them. A number that the stream cannot give is None, never 0; of an imported one that may be nearly all.
     """
 
     connect_s: float | None
@@ -85,35 +99,35 @@ class Timing(Struct, kw_only=True, frozen=True):
     gap_p95_s: float | None
     gap_p99_s: float | None
     gap_max_s: float | None
-    stalls: int
+    stalls: int | None
     """Pauses of more than 2 s. Unlike gaps they may cross blocks, precede the first output or follow the last."""
-    stalled_s: float
+    stalled_s: float | None
     """Their sum."""
-    stalls_30: int
+    stalls_30: int | None
     """Pauses of more than 30 s."""
-    stalled_30_s: float
-    silence_max_s: float
+    stalled_30_s: float | None
+    silence_max_s: float | None
     """Longest time without a byte, from the send to the last record. Pings and comments are bytes."""
     pings: int
-    chunks: int
+    chunks: int | None
     """Chunks of the body; of a lost stream, as far as records were completed."""
     events: int
     bytes: int | None
     """Of the body after content-decoding. None: lost."""
-    coalesced: int
+    coalesced: int | None
     """Events that came in the same chunk as the event before."""
-    censored: int
+    censored: int | None
     """Events that came before the application asked for them: `at` is when it asked."""
     dropped_chunks: int
     """Chunks that the recorder could not keep: other counts are without them."""
     output_chars: int
     """Unicode code points of output."""
-    wait_s: float
+    wait_s: float | None
     """The application was blocked in the reads of the body, the one that found its end included."""
-    hold_s: float
+    hold_s: float | None
     """Held by the application between reads, from the headers to the end. Of an eager stream also after it, as
     the application comes to the end later."""
-    consumer_bound: bool
+    consumer_bound: bool | None
     """`hold_s` is more than 20 % of the duration (of a lost stream: of its recorded part)."""
     input_tokens: int | None
     cache_read_tokens: int | None
@@ -153,7 +167,7 @@ def timing(records: Iterable[StreamRecord]) -> Timing:
     stream = Stream(records)
     error_event = any(event.event == "error" for event in stream.events)
     outcome = outcome_of(stream.response, stream.end, error_event=error_event)
-    return Timing(
+    whole = Timing(
         **_phases(stream),
         **_milestones(stream),
         **_rates(stream),
@@ -163,11 +177,16 @@ def timing(records: Iterable[StreamRecord]) -> Timing:
         outcome=outcome,
         error_type=error_type_of(outcome, stream.response, stream.end),
     )
+    if not stream.unknown:
+        return whole
+    return replace(whole, **{name: None for one in stream.unknown for name in _NEEDED.get(one, ())})
 
 
 def stalls(records: Iterable[StreamRecord], threshold_s: float = STALL_S) -> list[Stall]:
-    """The pauses of one stream that are longer than `threshold_s`, in order."""
+    """The pauses of one stream that are longer than `threshold_s`, in order; none where times are not known."""
     stream = Stream(records)
+    if "body" in stream.unknown:
+        return []
     return [_stall(stream, pause) for pause in stream.pauses if pause.ns > _ns(threshold_s)]
 
 

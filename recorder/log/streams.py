@@ -43,6 +43,16 @@ class Stream:
         return known or self.request.url
 
     @property
+    def status(self) -> int | None:
+        """Of the response. None: there was none, or nobody knows it."""
+        return None if self.response is None or "response" in self.unknown else self.response.status
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What nobody knows of an imported stream: see `Missing` in `core/records.py`."""
+        return self.request.unknown or ()
+
+    @property
     def call(self) -> str:
         """Equal for all attempts of one SDK method call."""
         return self.request.call

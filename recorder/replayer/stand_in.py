@@ -17,7 +17,8 @@ from typing import Any, Self
 import httpx2
 from anthropic._base_client import BaseClient
 
-from recorder.core.fingerprint import is_platform, path_of
+from recorder.core.fingerprint import is_to_claude
+from recorder.patching import Patch, bound
 
 from .errors import NoMatch, NothingIntercepted
 
@@ -71,7 +72,7 @@ class Answerer(ABC):
 
     def answers(self, request: httpx2.Request) -> bool:
         """True for a request to Claude: it says so, or its path does. Others pass to the network."""
-        return "anthropic-version" in request.headers or is_platform(path_of(str(request.url)).partition("?")[0])
+        return is_to_claude(request.headers, str(request.url))
 
     @abstractmethod
     def handle(self, request: httpx2.Request, real: RealTransport, /) -> httpx2.Response:
@@ -87,7 +88,7 @@ _entered: ContextVar[tuple[Answerer, ...]] = ContextVar("recorder_answerers", de
 _lock = threading.Lock()
 _active: list[Answerer] = []
 """Those that any thread or task is in."""
-_originals: list[tuple[type, str, Any]] = []
+_patches: dict[str, Patch] = {}
 
 
 def enter(answerer: Answerer) -> None:
@@ -97,20 +98,17 @@ def enter(answerer: Answerer) -> None:
         _active.append(answerer)
         if len(_active) > 1:
             return
-        _replace(BaseClient, "__init__", _counting_init)
-        _replace(httpx2.HTTPTransport, "handle_request", _sync_stand_in)
-        _replace(httpx2.AsyncHTTPTransport, "handle_async_request", _async_stand_in)
-        if aiohttp := sys.modules.get("anthropic._vendor.httpx_aiohttp.transport"):
-            _replace(aiohttp.AiohttpTransport, "handle_async_request", _async_stand_in)
+        for patch in _all_patches():
+            patch.apply()
 
 
 def leave(answerer: Answerer) -> None:
     """The opposite of `enter`."""
     with _lock:
         _active.remove(answerer)
-        while not _active and _originals:
-            owner, name, method = _originals.pop()
-            setattr(owner, name, method)
+        if not _active:
+            for patch in _patches.values():
+                patch.undo()
     # Not by a token: a fixture may be left in another context than it was entered in.
     _entered.set(tuple(one for one in _entered.get() if one is not answerer))
 
@@ -134,15 +132,20 @@ def _answerer_of(request: httpx2.Request) -> Answerer | None:
     return next(iter(candidates.values()), None)
 
 
-def _replace(owner: type, name: str, make: Callable[[Any], Any]) -> None:
-    method = owner.__dict__[name]
-    _originals.append((owner, name, method))
-    setattr(owner, name, make(method))
+def _all_patches() -> list[Patch]:
+    if not _patches:
+        _patches["clients"] = Patch(BaseClient, "__init__", _counting_init)
+        _patches["sync"] = Patch(httpx2.HTTPTransport, "handle_request", _sync_stand_in)
+        _patches["async"] = Patch(httpx2.AsyncHTTPTransport, "handle_async_request", _async_stand_in)
+    aiohttp = sys.modules.get("anthropic._vendor.httpx_aiohttp.transport")
+    if aiohttp is not None and "aiohttp" not in _patches:
+        _patches["aiohttp"] = Patch(aiohttp.AiohttpTransport, "handle_async_request", _async_stand_in)
+    return list(_patches.values())
 
 
 def _counting_init(init: Any) -> Any:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - in the place of one
-        init(self, *args, **kwargs)
+        bound(init, self)(*args, **kwargs)
         own = _innermost() or (_active[0] if len(_active) == 1 else None)
         if own is not None:
             own.clients += 1
@@ -154,8 +157,8 @@ def _sync_stand_in(method: Any) -> Any:
     def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
         answerer = _answerer_of(request)
         if answerer is None:
-            return method(self, request)
-        return answerer.handle(request, RealTransport(self, lambda one: method(self, one)))
+            return bound(method, self)(request)
+        return answerer.handle(request, RealTransport(self, bound(method, self)))
 
     return handle_request
 
@@ -164,7 +167,7 @@ def _async_stand_in(method: Any) -> Any:
     async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
         answerer = _answerer_of(request)
         if answerer is None:
-            return await method(self, request)
-        return await answerer.handle_async(request, RealTransport(self, lambda one: method(self, one)))
+            return await bound(method, self)(request)
+        return await answerer.handle_async(request, RealTransport(self, bound(method, self)))
 
     return handle_async_request

@@ -44,7 +44,7 @@ from .body import AsyncBody, SyncBody, Watch, watch_response
 from .chain import client_behind
 from .eager import ahead_of
 from .parts import parts_of
-from .phases import install, recording
+from .phases import Connection, install, recording
 
 if TYPE_CHECKING:
     from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext, MiddlewareInput
@@ -194,7 +194,8 @@ class Tap(Middleware):
     def handle(self, request: APIRequest, call_next: CallNext) -> APIResponse[Any]:
         watch = self._begin(request, call_next)
         if watch is None:
-            return call_next(request)
+            with self.passing_over():
+                return call_next(request)
         try:
             with recording(watch.connection):
                 response = call_next(request)
@@ -207,7 +208,8 @@ class Tap(Middleware):
     async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> AsyncAPIResponse[Any]:
         watch = self._begin(request, call_next)
         if watch is None:
-            return await call_next(request)
+            with self.passing_over():
+                return await call_next(request)
         try:
             with recording(watch.connection):
                 response = await call_next(request)
@@ -248,6 +250,20 @@ class Tap(Middleware):
     def wants(self, call: str) -> bool:
         """Whether anything of this call is recorded, so far as its id tells."""
         return self._sampling.wants(call)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing is recorded any more."""
+        return self._writer.closed
+
+    @contextmanager
+    def passing_over(self) -> Generator[None]:
+        """What is sent inside is not recorded, and not by `instrument` either, unless the tap is closed."""
+        if self.closed:
+            yield
+            return
+        with recording(Connection(self._clock, self._clock())):
+            yield
 
     def learn(self, values: Iterable[str]) -> None:
         """Never write these values, until many others were learned."""

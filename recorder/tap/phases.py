@@ -130,6 +130,11 @@ def recording(connection: Connection) -> Generator[None]:
             _current.reset(token)
 
 
+def is_seen(request: httpx2.Request) -> bool:
+    """A tap stands above: whether it records the request, or leaves it out of its sample, is its own to say."""
+    return bool(_current.get()) or isinstance(request.extensions.get("trace"), _Trace)
+
+
 @contextmanager
 def traced(request: httpx2.Request, connection: Connection, *, is_async: bool) -> Generator[None]:
     """What happens to `request` inside belongs to the attempt; afterwards the request is as it was."""

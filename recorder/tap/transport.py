@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 
 import httpx2
@@ -19,34 +20,21 @@ _REMEMBERED = 1024
 """Attempts that may yet be retried. The SDK retries within a minute; more at once would share a call id."""
 
 
-class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """Records what goes through `transport`, for a sync or an async client.
+class Sender:
+    """Records requests as a transport sends them: `send` is given the way to the network, sync or async."""
 
-        httpx2.Client(transport=recorder.TapTransport(tap, httpx2.HTTPTransport()))
-
-    Without `transport` it is httpx2's own. Give the SDK's clients the tap itself (`tap.wrap(client)`): a
-    transport of one's own takes the SDK's keep-alive options and the environment's proxies away.
-    """
-
-    def __init__(
-        self, tap: Tap, transport: httpx2.BaseTransport | httpx2.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, tap: Tap) -> None:
         self._tap = tap
-        self._transport = transport
-        self._making = threading.Lock()
         self._calls: OrderedDict[tuple[bytes, int], str] = OrderedDict()
 
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._transport is None:
-            self._make(httpx2.HTTPTransport)
-        if not isinstance(self._transport, httpx2.BaseTransport):
-            raise TypeError(f"{self._transport!r} is async: give a sync client a sync transport")
+    def send(self, request: httpx2.Request, send: Callable[[httpx2.Request], httpx2.Response]) -> httpx2.Response:
         watch = self._begin(request)
         if watch is None:
-            return self._transport.handle_request(request)
+            with self._tap.passing_over():
+                return send(request)
         try:
             with traced(request, watch.connection, is_async=False):
-                response = self._transport.handle_request(request)
+                response = send(request)
         except BaseException as error:
             self._tap.failed(watch, error)
             raise
@@ -54,37 +42,22 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             self._watch(request, response, watch, SyncBody)
         return response
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._transport is None:
-            self._make(httpx2.AsyncHTTPTransport)
-        if not isinstance(self._transport, httpx2.AsyncBaseTransport):
-            raise TypeError(f"{self._transport!r} is sync: give an async client an async transport")
+    async def send_async(
+        self, request: httpx2.Request, send: Callable[[httpx2.Request], Awaitable[httpx2.Response]]
+    ) -> httpx2.Response:
         watch = self._begin(request)
         if watch is None:
-            return await self._transport.handle_async_request(request)
+            with self._tap.passing_over():
+                return await send(request)
         try:
             with traced(request, watch.connection, is_async=True):
-                response = await self._transport.handle_async_request(request)
+                response = await send(request)
         except BaseException as error:
             self._tap.failed(watch, error)
             raise
         with self._tap.guarded(watch):
             self._watch(request, response, watch, AsyncBody)
         return response
-
-    def _make(self, kind: type[httpx2.HTTPTransport | httpx2.AsyncHTTPTransport]) -> None:
-        """httpx2's own transport, once: of two, one would never be closed."""
-        with self._making:
-            if self._transport is None:
-                self._transport = kind()
-
-    def close(self) -> None:
-        if isinstance(self._transport, httpx2.BaseTransport):
-            self._transport.close()
-
-    async def aclose(self) -> None:
-        if isinstance(self._transport, httpx2.AsyncBaseTransport):
-            await self._transport.aclose()
 
     def _begin(self, request: httpx2.Request) -> Watch | None:
         try:
@@ -130,3 +103,48 @@ class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         if len(self._calls) > _REMEMBERED:
             self._calls.popitem(last=False)
         return call
+
+
+class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """Records what goes through `transport`, for a sync or an async client.
+
+        httpx2.Client(transport=recorder.TapTransport(tap, httpx2.HTTPTransport()))
+
+    Without `transport` it is httpx2's own. Give the SDK's clients the tap itself (`tap.wrap(client)`): a
+    transport of one's own takes the SDK's keep-alive options and the environment's proxies away.
+    """
+
+    def __init__(
+        self, tap: Tap, transport: httpx2.BaseTransport | httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        self._sender = Sender(tap)
+        self._transport = transport
+        self._making = threading.Lock()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._transport is None:
+            self._make(httpx2.HTTPTransport)
+        if not isinstance(self._transport, httpx2.BaseTransport):
+            raise TypeError(f"{self._transport!r} is async: give a sync client a sync transport")
+        return self._sender.send(request, self._transport.handle_request)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._transport is None:
+            self._make(httpx2.AsyncHTTPTransport)
+        if not isinstance(self._transport, httpx2.AsyncBaseTransport):
+            raise TypeError(f"{self._transport!r} is sync: give an async client an async transport")
+        return await self._sender.send_async(request, self._transport.handle_async_request)
+
+    def _make(self, kind: type[httpx2.HTTPTransport | httpx2.AsyncHTTPTransport]) -> None:
+        """httpx2's own transport, once: of two, one would never be closed."""
+        with self._making:
+            if self._transport is None:
+                self._transport = kind()
+
+    def close(self) -> None:
+        if isinstance(self._transport, httpx2.BaseTransport):
+            self._transport.close()
+
+    async def aclose(self) -> None:
+        if isinstance(self._transport, httpx2.AsyncBaseTransport):
+            await self._transport.aclose()

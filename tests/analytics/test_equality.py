@@ -92,7 +92,8 @@ class Maker:
 
     def make(self, length: int) -> None:
         choice = self.random.choice
-        self.add(Request, wall=1, mono=1, call="c", attempt=0, method="POST", url="/", headers={})
+        unknown = choice([None] * 6 + [("body",), ("wall", "headers", "body", "end"), ("headers", "new")])
+        self.add(Request, wall=1, mono=1, call="c", attempt=0, method="POST", url="/", headers={}, unknown=unknown)
         if self.random.random() < 0.9:
             self.at = self.span()
             self.add(Response, status=choice([200] * 9 + [529]), headers={}, **self.connection())

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -75,7 +76,7 @@ def test_help_imports_nothing_but_click() -> None:
 
     heavy = {"anthropic", "duckdb", "httpx2", "rich", "anyio", "msgspec", "asyncio"}
     assert modules & heavy == set()
-    assert {name for name in modules if name.startswith("recorder.")} == set()
+    assert {name for name in modules if name.startswith("recorder.")} <= {"recorder.core", "recorder.core.visible"}
 
 
 @pytest.mark.parametrize("command", ["ls", "show", "verify", "play", "stats", "sql"])
@@ -101,7 +102,8 @@ def test_every_command_has_a_help_with_an_example_and_the_line_that_the_overview
     overview = recorder("--help").stdout
     assert COMMANDS
     for name, line in COMMANDS.items():
-        command = getattr(importlib.import_module(f"recorder_cli.{name}"), name)
+        module = f"{name}_" if iskeyword(name) else name
+        command = getattr(importlib.import_module(f"recorder_cli.{module}"), module)
         assert isinstance(command, click.Command)
         assert command.get_short_help_str(200) == line
         assert f"  {name} " in overview

@@ -63,6 +63,7 @@ CREATE TABLE loaded.control (
     url VARCHAR,
     headers MAP(VARCHAR, VARCHAR),
     tags MAP(VARCHAR, VARCHAR),
+    unknown VARCHAR [],
     request_model VARCHAR,
     streamed BOOLEAN,
     max_tokens BIGINT,

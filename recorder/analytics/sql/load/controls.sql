@@ -11,7 +11,7 @@ SELECT
     unnest(from_json(control, '{
         "format": "VARCHAR", "v": "BIGINT", "wall": "BIGINT", "mono": "BIGINT", "call": "VARCHAR",
         "attempt": "BIGINT", "method": "VARCHAR", "url": "VARCHAR", "headers": "MAP(VARCHAR, VARCHAR)",
-        "tags": "MAP(VARCHAR, VARCHAR)", "status": "BIGINT",
+        "tags": "MAP(VARCHAR, VARCHAR)", "unknown": ["VARCHAR"], "status": "BIGINT",
         "phases": {"connect": ["BIGINT"], "tunnel": ["BIGINT"], "tls": ["BIGINT"], "send": ["BIGINT"],
                    "headers": ["BIGINT"]},
         "reused": "BOOLEAN", "end": "VARCHAR", "complete": "BOOLEAN", "bytes": "BIGINT",

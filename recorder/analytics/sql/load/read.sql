@@ -20,7 +20,7 @@ SELECT
     CASE
         WHEN kind NOT IN ('event', 'bytes') THEN to_json({
             'format': format, 'v': v, 'wall': wall, 'mono': mono, 'call': call, 'attempt': attempt, 'method': method,
-            'url': url, 'headers': headers, 'tags': tags, 'status': status, 'phases': phases, 'reused': reused,
+            'url': url, 'headers': headers, 'tags': tags, 'unknown': unknown, 'status': status, 'phases': phases, 'reused': reused,
             'end': l."end", 'complete': complete, 'bytes': bytes, 'error': error, 'summary': summary,
             'waited': waited, 'held': held,
             'request': coalesce(data, CASE WHEN json_valid(text) THEN text::JSON END)
@@ -39,7 +39,7 @@ FROM read_json(
         'format': 'VARCHAR', 'v': 'BIGINT',
         'wall': 'BIGINT', 'mono': 'BIGINT', 'call': 'VARCHAR', 'attempt': 'BIGINT', 'method': 'VARCHAR',
         'url': 'VARCHAR', 'headers': 'MAP(VARCHAR, VARCHAR)', 'tags': 'MAP(VARCHAR, VARCHAR)',
-        'data': 'JSON', 'text': 'VARCHAR',
+        'unknown': 'VARCHAR[]', 'data': 'JSON', 'text': 'VARCHAR',
         'status': 'BIGINT',
         'phases': 'STRUCT(connect BIGINT[], tunnel BIGINT[], tls BIGINT[], send BIGINT[], headers BIGINT[])',
         'reused': 'BOOLEAN',

@@ -105,6 +105,7 @@ joined AS (
         requests.max_tokens,
         requests.messages,
         requests.tools,
+        requests.unknown,
         responses."at" AS headers_at,
         responses.status,
         responses.headers AS response_headers,
@@ -241,7 +242,8 @@ SELECT
     tokens(json_extract(usage, '$.cache_creation_input_tokens')) AS cache_write_tokens,
     output_tokens,
     tokens(json_extract(usage, '$.output_tokens_details.thinking_tokens')) AS thinking_tokens,
-    output_tokens IS NULL AS usage_partial
+    output_tokens IS NULL AS usage_partial,
+    unknown
 FROM joined;
 
 DROP MACRO temp.percentile_s;

@@ -83,4 +83,5 @@ COMMENT ON COLUMN streams.cache_write_tokens IS 'Input that was written to a cac
 COMMENT ON COLUMN streams.output_tokens IS 'As message_delta says it. NULL: none did; what message_start says is a placeholder.';
 COMMENT ON COLUMN streams.thinking_tokens IS 'Of those, thinking.';
 COMMENT ON COLUMN streams.usage_partial IS 'output_tokens is unknown.';
+COMMENT ON COLUMN streams.unknown IS 'What nobody knows of an imported stream: what needs it is NULL.';
 COMMENT ON COLUMN streams.request IS 'The body of the request. Not stored: recorder sql reads it from the recordings.';
