@@ -7,13 +7,14 @@ children are recorded; a Python that it starts anew is another program.
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import io
 import os
 import runpy
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NoReturn
@@ -77,8 +78,10 @@ def _run_module(name: str, arguments: Sequence[str]) -> None:
 def _run(code: Any, file: str, spec: ModuleSpec | None) -> None:
     """In a `__main__` of its own that stays: threads and exit handlers of the program may outlive this call."""
     module = ModuleType("__main__")
-    module.__dict__.update(__file__=file, __spec__=spec, __builtins__=__builtins__)
-    if spec is not None:
+    module.__dict__.update(__file__=file, __spec__=spec, __builtins__=builtins, __cached__=None)
+    if spec is None:
+        module.__dict__.update(__loader__=SourceFileLoader("__main__", file))
+    else:
         module.__dict__.update(__package__=spec.parent, __loader__=spec.loader, __cached__=spec.cached)
     instrument()
     sys.modules["__main__"] = module

@@ -35,7 +35,7 @@ class Progress:
         self.joined = not isinstance(first, Request)
         """The request is not known."""
         self._untimed = isinstance(first, Request) and "body" in (first.unknown or ())
-        self.sent = first.wall if isinstance(first, Request) else now - first.at
+        self.sent = (first.wall or now) if isinstance(first, Request) else now - first.at
         """Unix time in ns."""
         self.model: str | None = None
         """The one that answers, once it is known; else the one that was asked."""

@@ -7,6 +7,7 @@ have something there all the same, a time is that of the moment before, which is
 from __future__ import annotations
 
 from hashlib import blake2b
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from recorder.core.framing import parser_for
 from recorder.core.records import End, ErrorInfo, Event, Missing, Phases, StreamRecord
 from recorder.core.redact import Secrets, credentials
 
-from .limits import Room, without_encoding
+from .limits import Refused, Room, without_encoding
 
 Pairs = list[tuple[str, str]]
 
@@ -46,6 +47,12 @@ class Exchange(Struct, frozen=True, kw_only=True):
     whole: bool = True
     """It was read to its end. False: as far as its last event tells, because nobody noted how it ended."""
     missing: tuple[Missing, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            urlsplit(self.url)
+        except ValueError:
+            raise Refused(f"has a URL that is none: {self.url[:80]!r}") from None
 
     @property
     def is_wanted(self) -> bool:

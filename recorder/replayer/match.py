@@ -145,12 +145,14 @@ class Shelf:
             )
         nearest = self._nearest(asked)
         lines = self._reasons(nearest, asked)
-        age_s = max(0, time.time_ns() - nearest.request.wall) / 1e9
+        known = "wall" not in nearest.unknown
+        age_s = max(0, time.time_ns() - nearest.request.wall) / 1e9 if known else None
+        age = "of unknown age" if age_s is None else f"{age_s / 86_400:.0f} days old"
         shown = "".join(f"\n  {line}" for line in lines[:_SHOWN])
         more = f"\n  … and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         return NoMatch(
             f"{self._name}: {what}: no recorded request is equal. The nearest, {nearest.id} "
-            f"({age_s / 86_400:.0f} days old, anthropic {nearest.header.anthropic or 'unknown'}), "
+            f"({age}, anthropic {nearest.header.anthropic or 'unknown'}), "
             f"differs:{shown}{more}",
             kind="differs" if path_of(nearest.url) == asked.path else "unlike",
             nearest=nearest.id,

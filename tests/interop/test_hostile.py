@@ -88,6 +88,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a body that is a zstd bomb": (encoded_cassette("zstd", zstd_bomb(300)), "holds more than 256 MiB"),
     "no status": (b'{"interactions":[{"request":{},"response":{}}]}', "is no cassette: a response has no status"),
     "a broken gzip": (b"\x1f\x8b\x08" + b"\xff" * 50, "is no valid gzip: "),
+    "a URL that is none": (
+        b'{"interactions":[{"request":{"uri":"http://[bad"},"response":{"status":{"code":200}}}]}',
+        "has a URL that is none: 'http://[bad'",
+    ),
     "nothing": (b" \n ", "is empty"),
     "an empty cassette": (b"interactions: []\n", "holds nothing"),
     "a recording": (

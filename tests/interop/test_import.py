@@ -122,6 +122,15 @@ def test_a_bare_body_without_it_replays_where_the_user_says_that_it_matches(tmp_
     assert replayed(tmp_path, match=lambda recorded, asked: None) == "Hello — there"
 
 
+def test_a_request_that_no_import_answers_is_told_without_an_age(tmp_path: Path) -> None:
+    imported(tmp_path, write(tmp_path / "c.json", json.dumps(cassette())))
+    with recorder.replay(tmp_path / "out").client() as client:
+        with pytest.raises(recorder.NoMatch, match="of unknown age") as raised:
+            client.messages.create(**{**ASK, "max_tokens": 11})
+
+    assert raised.value.age_s is None
+
+
 def test_a_bare_body_that_stops_has_no_known_end(tmp_path: Path) -> None:
     (stream,) = imported(tmp_path, write(tmp_path / "body.sse", BODY[:-40]))
 

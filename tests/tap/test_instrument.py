@@ -86,12 +86,12 @@ def test_clients_of_other_platforms_are_recorded_as_they_send(name: str, tmp_pat
     reply = bedrock_reply if name.startswith("bedrock") else Reply.sse
     with Upstream(lambda _: reply(message_events("Hel", "lo"))) as upstream:
         recorder.instrument(tmp_path / "r")
-        with client(platform, upstream.url).messages.create(**ASK, stream=True) as stream:
+        with client(platform, upstream.url) as one, one.messages.create(**ASK, stream=True) as stream:
             assert len(list(stream)) > 3
         recorder.uninstrument()
 
-    (one,) = streams(tmp_path / "r")
-    assert (one.timing().outcome, one.timing().output_chars) == ("complete", 5)
+    (made,) = streams(tmp_path / "r")
+    assert (made.timing().outcome, made.timing().output_chars) == ("complete", 5)
 
 
 def test_the_aiohttp_client_is_recorded(upstream: Upstream, tmp_path: Path) -> None:
