@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -97,21 +98,20 @@ def test_two_in_one_process_do_not_stand_in_each_others_way(
     assert ["open in this process" in note for note in notes] == [True]
 
 
-def test_without_write_access_it_is_in_memory(tmp_path: Path) -> None:
-    directory = tmp_path / "r"
-    write(directory / "a.jsonl", "a", kinds()).chmod(0o644)
-    for path in [*list(tmp_path.parents)[:-2], tmp_path]:
-        path.chmod(0o755)
-    directory.chmod(0o555)
+def test_without_write_access_it_is_in_memory() -> None:
     notes: list[str] = []
-    with permissions_apply():
-        found = tables(directory, note=notes.append)
-        assert len(content(found)["streams"]) == len(recordings.KINDS)
-    directory.chmod(0o755)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        write(directory / "a.jsonl", "a", kinds()).chmod(0o644)
+        directory.chmod(0o555)
+        with permissions_apply():
+            found = tables(directory, note=notes.append)
+            assert len(content(found)["streams"]) == len(recordings.KINDS)
+        directory.chmod(0o755)
+        assert [path.name for path in directory.iterdir()] == ["a.jsonl"]
     assert notes == [
         f"{directory / '.recorder.duckdb'}: cannot be written (permission denied); loading into memory"
     ]
-    assert [path.name for path in directory.iterdir()] == ["a.jsonl"]
 
 
 @pytest.mark.parametrize("spoilt", ["text", "empty", "cut", "other version", "foreign"])
