@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from recorder.core.records import FORMAT, VERSION
+from recorder.log.files import is_compressed
 from recorder.log.reader import Problem, RecordingError, Report
 
 from .pieces import PIECE, SANE_NS, Cutter, Piece, cleaned, count_lines, first_line_of
@@ -163,7 +164,7 @@ class Loader:
                 yield batch
                 batch, size = [], 0
                 self._note_damage(source, file, cutter.damage)
-            if cutter.torn:
+            if cutter.torn and is_compressed(file):  # of others, tell_errors tells
                 self._report(torn(file, count_lines(file, cutter.end) + 1, cutter.torn))
         if batch:
             yield batch

@@ -72,7 +72,8 @@ class Cutter:
             return
         with open_segment(file) as source:
             _skip(source, self.end)
-            while piece := self._copy(source):
+            # what follows a line that is not finished would be its rest by now
+            while not self.torn and (piece := self._copy(source)):
                 yield piece
 
     def _copy(self, source: BinaryIO) -> Piece | None:

@@ -128,21 +128,6 @@ def first_line(path: Path) -> bytes:
         return file.readline(_FIRST_LINE)
 
 
-def ends_whole(path: Path) -> bool:
-    """Whether a line ends where the file does; False for one that cannot be read. What is compressed is read
-    as a whole."""
-    last = b""
-    try:
-        with open_segment(path) as file:
-            if not is_compressed(path):
-                file.seek(-1, os.SEEK_END)
-            while piece := file.read(_BUFFER):
-                last = piece
-    except (OSError, DamagedError):
-        return False
-    return last.endswith(b"\n")
-
-
 def header_of(path: Path) -> Header:
     """The header that a segment begins with. Raises OSError, and RecordingError where there is none."""
     try:

@@ -14,9 +14,8 @@ from typing import BinaryIO, Literal
 import msgspec
 from msgspec import Struct
 
-from recorder.core.lines import decode_line, encode_line
-from recorder.core.payload import is_strict
-from recorder.core.records import FORMAT, NO_DATA, VERSION, Bytes, Event, Footer, Header, Record, Request, Unknown
+from recorder.core.lines import decode_line
+from recorder.core.records import FORMAT, VERSION, Header, Record, Unknown
 
 from .files import SUFFIX as SUFFIX
 from .files import DamagedError, open_segment, unreadable
@@ -168,18 +167,3 @@ def _check_version(header: Header, path: Path, number: int) -> None:
         )
     if header.v < 1:
         raise RecordingError(path, f"format {header.v} does not exist", line=number)
-
-
-def copy_readable(source: Path, target: BinaryIO) -> int:
-    """Copy the whole lines of a segment that every JSON reader takes; returns how many were left out.
-
-    Payloads that some reader would refuse are moved to `text`. Raises RecordingError as `read_records` does.
-    """
-    left_out: list[Problem] = []
-    for _, record in read_records(source, salvage=True, report=left_out.append):
-        if isinstance(record, Unknown | Footer):  # what a footer says is true of the source, not of a copy
-            continue
-        if isinstance(record, Request | Event | Bytes) and (data := bytes(record.data)) and not is_strict(data):
-            record = msgspec.structs.replace(record, data=NO_DATA, text=data.decode("utf-8", "replace"))
-        target.write(encode_line(record))
-    return len(left_out)

@@ -17,7 +17,6 @@ from recorder.core.records import Record
 from recorder.core.redact import Secrets
 from recorder.core.seal import Seal
 from recorder.core.zstd import CompressionParameter, ZstdFile
-from recorder.log.reader import copy_readable
 from recorder.log.verify import FileCheck, verify
 from tests.cli.command import recorder as command
 from tests.log.test_reader import HEADER, lines
@@ -196,15 +195,6 @@ def test_commands_take_what_is_damaged(tmp_path: Path, name: str) -> None:
                 result = command(*arguments, path)
                 assert result.exit_code in (0, 1, 3, 4), (at, result.stderr)
                 assert (result.exit_code == 0) <= ("error: " not in result.stderr)
-
-
-def test_a_copy_of_what_is_sealed_claims_no_seal(path: Path) -> None:
-    path.write_bytes(ONE)
-    target = io.BytesIO()
-
-    assert copy_readable(path, target) == 0
-
-    assert target.getvalue() == SECTION
 
 
 def test_footers_are_no_rows(path: Path) -> None:

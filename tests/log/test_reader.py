@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,10 @@ import pytest
 import recorder
 from recorder.core.attempt import Attempt
 from recorder.core.lines import encode_line
-from recorder.core.records import FORMAT, VERSION, Event, Header, Record
+from recorder.core.records import FORMAT, VERSION, Header, Record
 from recorder.core.redact import Secrets
 from recorder.log import reader
-from recorder.log.reader import Problem, copy_readable, find_segments, read_records
+from recorder.log.reader import Problem, find_segments, read_records
 
 HEADER = Header(format=FORMAT, v=VERSION, segment="seg", wall=1, mono=2, recorder="0")
 
@@ -214,17 +212,3 @@ def test_a_stream_is_found_by_the_beginning_of_its_id(path: Path) -> None:
     for wrong, message in (("a", "3 streams start with 'a'"), ("x", "no stream starts with 'x'")):
         with pytest.raises(recorder.RecordingError, match=message):
             recording.stream(wrong)
-
-
-def test_the_readable_copy_has_only_what_every_reader_takes(path: Path) -> None:
-    odd = b'{"kind":"event","stream":"a","seq":9,"at":0,"wait":0,"chunk":0,"data":{"a":1,"a":2}}\n'
-    path.write_bytes(lines(HEADER, *stream("a")) + odd + b"rubbish\n" + lines(*stream("b"))[:-5])
-    target = io.BytesIO()
-
-    assert copy_readable(path, target) == 2
-
-    copied = target.getvalue().splitlines()
-    assert [json.loads(line) for line in copied]
-    path.write_bytes(target.getvalue())
-    [moved] = [r for _, r in read_records(path, report=print) if isinstance(r, Event) and r.seq == 9]
-    assert (bytes(moved.data), moved.text) == (b"", '{"a":1,"a":2}')
