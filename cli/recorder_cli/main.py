@@ -20,7 +20,7 @@ COMMANDS = {
     "demo": "See it work: record, analyse and replay, offline.",
     "ls": "List the streams of recordings.",
     "show": "Show one stream: request, response, every event with its time, metrics.",
-    "stats": "Latency and outcomes, overall and by model.",
+    "stats": "Latency, outcomes and stalls, overall and by model.",
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
     "play": "Print the text of a stream as it arrived, in its own time.",
@@ -37,7 +37,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    all is well
   1    the check failed: verify found problems, scan found secrets, check a
-       fault that was not survived
+       fault that was not survived, stats --slo too little goodput
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk
