@@ -23,6 +23,7 @@ COMMANDS = {
     "stats": "Latency, outcomes and stalls, overall and by model.",
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
+    "export": "Write recordings as tables that other programs read, or send them to a collector.",
     "play": "Print the text of a stream as it arrived, in its own time.",
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",
@@ -37,7 +38,8 @@ EXIT_CODES = """\b
 Exit codes:
   0    all is well
   1    the check failed: verify found problems, scan found secrets, check a
-       fault that was not survived, stats --slo too little goodput
+       fault that was not survived, stats --slo too little goodput; or a
+       collector did not take what export sent
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk
