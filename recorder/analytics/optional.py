@@ -15,5 +15,5 @@ def need(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        what = error.name or module
+        what = (error.name or module).partition(".")[0]
         raise MissingPackage(f"{what} is not installed: pip install 'sse-recorder[{extra}]'", name=what) from None
