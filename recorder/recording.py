@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .log.reader import Problem, RecordingError, find_segments
 from .log.streams import Stream, read_streams
@@ -54,14 +54,33 @@ class Recording:
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """A DuckDB relation over the tables `calls`, `streams`, `blocks`, `events` and `stalls`.
 
-        `.fetchall()`, `.df()`, `.pl()`, `.arrow()` give its rows. The tables are made on first use; what could
-        not be read is in `problems` then. Raises RecordingError and CorruptError as `streams` does.
+        `.fetchall()` gives its rows. The tables are made on first use; what could not be read is in `problems`
+        then. Raises RecordingError and CorruptError as `streams` does.
         """
         if self._tables is None:
             from .analytics.report import Tables
 
             self._tables = Tables(self.segments, salvage=self.salvage, report=self._report)
         return self._tables.relation(query)
+
+    def df(self, query: str) -> Any:
+        """The rows of a query as a pandas DataFrame. Raises as `sql` does, and ImportError without pandas."""
+        return self._as("df", query, "pandas")
+
+    def pl(self, query: str) -> Any:
+        """The rows of a query as a Polars DataFrame. Raises as `sql` does, and ImportError without polars."""
+        return self._as("pl", query, "polars", "pyarrow")
+
+    def arrow(self, query: str) -> Any:
+        """The rows of a query as a pyarrow Table. Raises as `sql` does, and ImportError without pyarrow."""
+        return self._as("to_arrow_table", query, "pyarrow")
+
+    def _as(self, method: str, query: str, *modules: str) -> Any:
+        from .analytics.optional import need
+
+        for module in modules:
+            need(module, "arrow" if modules == ("pyarrow",) else modules[0])
+        return getattr(self.sql(query), method)()
 
     def _report(self, problem: Problem) -> None:
         if problem not in self._noted:
