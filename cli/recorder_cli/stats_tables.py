@@ -65,7 +65,8 @@ def _print_tables(found: Stats, selection: Selection, metrics: Sequence[str]) ->
         print_rows(spreads, (_group(selection), *_SPREAD))
     if found.stalls:
         click.echo()
-        print_rows([_stall_row(one, selection) for one in shown(found.stalls)], (_group(selection), *_STALLS))
+        stalls = [_stall_row(one, selection) for one in shown(found.stalls)]
+        print_rows(stalls, (_group(selection), *_STALLS), quiet=True)
     if len(found.ttft_s) >= _ENOUGH_FOR_BARS:
         click.echo()
         write("\n".join(["ttft_s", *histogram(found.ttft_s, "s")]))
@@ -131,6 +132,11 @@ def _percent(share: float | None) -> str:
     return NOTHING if share is None else f"{int(share * 10_000) / 100:.2f}%"
 
 
+def _short(note: str) -> str:
+    """`n too small`, beside the p99 that it is about."""
+    return note.removeprefix("p99: ")
+
+
 def _numbers(*names: str) -> list[Column]:
     return [Column(name, right=True) for name in names]
 
@@ -139,14 +145,20 @@ def _values(*names: str) -> list[Column]:
     return [Column(name, _value, right=True) for name in names]
 
 
-_SPREAD = (Column("metric"), Column("n", right=True), *_values("p50", "p95", "p99", "max"), Column("note"))
+_SPREAD = (
+    Column("metric"),
+    Column("n", right=True),
+    *_values("p50", "p95", "p99"),
+    Column("max", _value, right=True, spare=1),  # rather than that models cannot be told apart
+    Column("note", narrow=_short),
+)
 _STALLS = (
     *_numbers("stalls"),
     Column("stalled_streams", right=True),
     Column("share", _percent, right=True),
     *_values("stalled_s"),
     Column("stalled_ratio", _percent, right=True, spare=1),
-    *_values("max_s"),
+    Column("max_s", _value, right=True, spare=2),
     Column("kinds"),
 )
 _SHIFT = (

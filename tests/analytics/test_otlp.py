@@ -289,7 +289,10 @@ def test_counters_are_sums_of_the_minute(tmp_path: Path) -> None:
 def test_the_names_are_those_that_the_sdk_knows() -> None:
     from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
     from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
+    from opentelemetry.semconv.schemas import Schemas
 
+    if not hasattr(Schemas, "V1_41_0"):
+        pytest.skip("this SDK is older than the names")
     known = {str(value) for module in (gen_ai_attributes, gen_ai_metrics) for value in vars(module).values()}
     for version in ("1.36", "1.41"):
         ours = {one.name for one in VERSIONS[version].instruments} | set(VERSIONS[version].attributes.values())
