@@ -6,6 +6,7 @@ future that holds text does not get out by being new.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -55,14 +56,14 @@ def export(
     """Write the tables below `target`, a new or empty directory, readable by its owner alone.
 
     `parquet`: `TABLE/day=2026-11-21/*.parquet` by the day (UTC) on which the stream was sent, zstd. `csv`:
-    `TABLE.csv`; lists and maps are JSON. `arrow`: `TABLE.arrow`, Arrow's IPC file format, zstd. `capture="full"`
-    keeps requests, payloads and error messages, as far as `tables` has them. What is there in the end is whole:
-    it is written beside `target` first.
+    `TABLE.csv`; lists and maps are JSON. `arrow`: `TABLE.arrow`, Arrow's IPC file format, zstd. In Parquet and
+    Arrow a map is a list of (key, value). `capture="full"` keeps requests, payloads and error messages, as far
+    as `tables` has them. What is there in the end is whole: it is written beside `target` first.
 
     Raises FileExistsError, OSError, QueryError, and MissingPackage for `arrow` without pyarrow.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(17, "not an empty directory", str(target))
+        raise FileExistsError(errno.EEXIST, "not an empty directory", str(target))
     write = _WRITERS[to]
     made = target.with_name(f".{target.name}.{os.getpid()}.partial")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -113,8 +114,7 @@ def _table_of(path: Path, directory: Path) -> str:
 
 
 def _parquet(chosen: _Chosen, table: str, directory: Path) -> int:
-    kept = ", ".join(f't."{name}"' for name, _ in chosen.columns(table))
-    query = chosen.query(table, f"{kept}, strftime(chosen.wall, '%Y-%m-%d') AS day")
+    query = chosen.query(table, f"{_entries(chosen, table)}, strftime(chosen.wall, '%Y-%m-%d') AS day")
     options = "FORMAT parquet, COMPRESSION zstd"
     partitioned = f"{options}, PARTITION_BY (day), FILENAME_PATTERN 'part-{{i}}'"
     rows = chosen.copy(query, directory / table, partitioned)
@@ -134,8 +134,7 @@ def _csv(chosen: _Chosen, table: str, directory: Path) -> int:
 
 def _arrow(chosen: _Chosen, table: str, directory: Path) -> int:
     ipc = need("pyarrow.ipc", "arrow")
-    kept = ", ".join(f't."{name}"' for name, _ in chosen.columns(table))
-    reader = chosen.tables.relation(chosen.query(table, kept)).to_arrow_reader(_BATCH)
+    reader = chosen.tables.relation(chosen.query(table, _entries(chosen, table))).to_arrow_reader(_BATCH)
     rows = 0
     options = ipc.IpcWriteOptions(compression="zstd")
     with ipc.new_file(directory / f"{table}.arrow", reader.schema, options=options) as file:
@@ -146,6 +145,14 @@ def _arrow(chosen: _Chosen, table: str, directory: Path) -> int:
 
 
 _WRITERS: dict[FileFormat, _Writer] = {"parquet": _parquet, "csv": _csv, "arrow": _arrow}
+
+
+def _entries(chosen: _Chosen, table: str) -> str:
+    """The columns, maps as lists of (key, value): Polars 1 reads no map, in Parquet or Arrow."""
+    return ", ".join(
+        f'map_entries(t."{name}") AS "{name}"' if kind.startswith("MAP") else f't."{name}"'
+        for name, kind in chosen.columns(table)
+    )
 
 
 def _is_without_text(name: str, kind: str) -> bool:

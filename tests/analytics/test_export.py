@@ -79,7 +79,8 @@ def test_a_column_of_text_that_nobody_vouched_for_stays_in(
 @pytest.mark.parametrize("table", TABLES)
 def test_every_format_has_the_rows_of_the_table(tmp_path: Path, path: Path, table: str) -> None:
     recording = Recording(path)
-    expected = rows_of(recording.sql(f"FROM {table}"))
+    maps = "REPLACE (map_entries(tags) AS tags)" if table in ("calls", "streams") else ""
+    expected = rows_of(recording.sql(f"SELECT * {maps} FROM {table}"))
     found: dict[str, int] = {}
     for to in ("parquet", "csv", "arrow"):
         [done] = [one for one in export(tables(path), tmp_path / to, to, capture="full") if one.table == table]
