@@ -65,12 +65,15 @@ def export(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(errno.EEXIST, "not an empty directory", str(target))
     write = _WRITERS[to]
+    target = target.absolute()
     made = target.with_name(f".{target.name}.{os.getpid()}.partial")
     target.parent.mkdir(parents=True, exist_ok=True)
     made.mkdir(mode=0o700)
     try:
         chosen = _Chosen(tables, capture, selection or Selection())
         done = [_export(chosen, table, made, write) for table in TABLES]
+        if target.exists():
+            target.rmdir()
         made.replace(target)
     finally:
         shutil.rmtree(made, ignore_errors=True)

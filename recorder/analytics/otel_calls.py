@@ -36,8 +36,8 @@ class Attempt(Struct, kw_only=True):
     method: str
     url: str
     status: int | None
-    outcome: str
-    error_type: str | None
+    error: str | None
+    """None when nothing went wrong."""
     moments: list[Moment]
 
 
@@ -107,6 +107,14 @@ def _attempt(row: dict[str, Any]) -> Attempt:
 _CALLS = r"""
 {0},
 
+-- of a stream that the application closed, nothing went wrong
+errors AS (
+    SELECT
+        stream,
+        CASE WHEN outcome NOT IN ('complete', 'closed') THEN coalesce(error_type, outcome) END AS error
+    FROM streams
+),
+
 sent AS (
     SELECT
         c.call,
@@ -116,7 +124,7 @@ sent AS (
         c.duration_call_s,
         c.ttft_call_s,
         s.outcome,
-        s.error_type,
+        errors.error,
         s.request_model,
         s.model,
         s.message_id,
@@ -144,6 +152,7 @@ sent AS (
         END AS provider
     FROM calls AS c
     INNER JOIN chosen AS s USING (stream)
+    INNER JOIN errors USING (stream)
     WHERE s.events > 0
         OR regexp_matches(s.path, '/messages$|/invoke(-with-response-stream)?$|:(streamR|r)awPredict$')
 )
@@ -177,12 +186,12 @@ tries AS (
             'method': t.method,
             'url': t.url,
             'status': t.status,
-            'outcome': t.outcome,
-            'error_type': t.error_type,
+            'error': error,
             'ttft_ns': round(t.ttft_s * 1e9)::BIGINT,
             'halts': halts
         } ORDER BY t.attempt, t.mono_ns) AS tries
     FROM streams AS t
+    INNER JOIN errors USING (stream)
     LEFT JOIN ends USING (stream)
     LEFT JOIN halts USING (stream)
     GROUP BY t.call
@@ -203,8 +212,7 @@ measured AS (
         model,
         address,
         port,
-        outcome,
-        error_type,
+        error,
         {value} AS value
     FROM sent
     {gaps}
@@ -221,5 +229,5 @@ SELECT
 FROM measured
 WHERE value IS NOT NULL
 GROUP BY ALL
-ORDER BY minute, request_model, model, outcome
+ORDER BY minute, request_model, model, error
 """

@@ -29,8 +29,6 @@ from .selection import Selection
 _BATCH = 512
 """Spans, or points of metrics, in one request."""
 _MINUTE_NS = 60 * 10**9
-_FINE = ("complete", "closed")
-"""Outcomes that are no error: of a stream that the application closed, nothing went wrong."""
 
 
 class NotSent(RuntimeError):
@@ -136,7 +134,7 @@ class _Maker:
             parent=self._context(*found, remote=True) if found else None,
             attributes=attributes,
             times=(call.start_ns, call.end_ns),
-            outcome=call.row["outcome"],
+            error=call.row["error"],
         )
         for attempt in call.attempts:
             yield self._attempt(attempt, call, context)
@@ -149,7 +147,7 @@ class _Maker:
             "server.port": call.row["port"],
             "http.response.status_code": attempt.status,
             "http.request.resend_count": attempt.attempt or None,
-            "error.type": _error(attempt.outcome, attempt.error_type),
+            "error.type": attempt.error,
             "recorder.stream": attempt.stream,
         }
         return self._span(
@@ -158,7 +156,7 @@ class _Maker:
             parent=parent,
             attributes={name: value for name, value in attributes.items() if value is not None},
             times=(attempt.start_ns, attempt.end_ns),
-            outcome=attempt.outcome,
+            error=attempt.error,
             events=[
                 self._sdk.Event(f"recorder.{one.name}", one.attributes, attempt.start_ns + one.at_ns)
                 for one in attempt.moments
@@ -173,11 +171,11 @@ class _Maker:
         parent: Any,
         attributes: dict[str, Any],
         times: tuple[int, int],
-        outcome: str,
+        error: str | None,
         events: Sequence[Any] = (),
     ) -> Any:
         """Made by hand: a tracer would take ids and a sampling decision that are not those recorded."""
-        code = self._trace.StatusCode.UNSET if outcome in _FINE else self._trace.StatusCode.ERROR
+        code = self._trace.StatusCode.UNSET if error is None else self._trace.StatusCode.ERROR
         return self._sdk.ReadableSpan(
             name=name,
             context=context,
@@ -204,7 +202,7 @@ class _Maker:
             "gen_ai.response.model": row["model"],
             "server.address": row["address"],
             "server.port": row["port"],
-            "error.type": _error(row["outcome"], row["error_type"]),
+            "error.type": row["error"],
         }
         return {name: value for name, value in named.items() if value is not None}
 
@@ -243,10 +241,6 @@ class _Maker:
         url = self._names.schema_url
         scoped = self._points.ScopeMetrics(scope=self._scope, metrics=made, schema_url=url)
         return self._points.MetricsData([self._points.ResourceMetrics(self._resource, [scoped], url)])
-
-
-def _error(outcome: str, error_type: str | None) -> str | None:
-    return None if outcome in _FINE else error_type or outcome
 
 
 def _id(text: str, size: int) -> int:

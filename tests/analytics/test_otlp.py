@@ -278,6 +278,16 @@ def test_each_version_of_the_names(
     assert urls == {f"https://opentelemetry.io/schemas/{schema}"}
 
 
+def test_one_minute_has_one_point_for_each_set_of_attributes(tmp_path: Path) -> None:
+    recordings.write(tmp_path / "a.jsonl", *recordings.every_kind())
+
+    for one in sent(tmp_path, semconv="genai-dev").metrics:
+        keys = [
+            (point.start_time_unix_nano, str(sorted(plain(point.attributes).items()))) for point in points_of(one)
+        ]
+        assert len(keys) == len(set(keys)), one.name
+
+
 def test_counters_are_sums_of_the_minute(tmp_path: Path) -> None:
     recordings.write(tmp_path / "a.jsonl", recordings.text("01"), recordings.text("02", sent=10))
 
