@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .log.reader import Problem, RecordingError, find_segments
 from .log.streams import Stream, read_streams
@@ -60,7 +60,7 @@ class Recording:
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """A DuckDB relation over the tables `calls`, `streams`, `blocks`, `events` and `stalls`.
 
-        `.fetchall()`, `.df()`, `.pl()`, `.arrow()` give its rows. On first use the tables, which are kept in a
+        `.fetchall()` gives its rows. On first use the tables, which are kept in a
         DuckDB file beside the recordings, are brought up to date; what could not be read is in `problems` then.
         Where that file cannot be written they are made in memory, with a warning to the logger `recorder`.
         Raises RecordingError and CorruptError as `streams` does.
@@ -77,6 +77,25 @@ class Recording:
                 note=_log.warning,
             )
         return self._tables.relation(query)
+
+    def df(self, query: str) -> Any:
+        """The rows of a query as a pandas DataFrame. Raises as `sql` does, and ImportError without pandas."""
+        return self._as("df", query, "pandas")
+
+    def pl(self, query: str) -> Any:
+        """The rows of a query as a Polars DataFrame. Raises as `sql` does, and ImportError without polars."""
+        return self._as("pl", query, "polars", "pyarrow")
+
+    def arrow(self, query: str) -> Any:
+        """The rows of a query as a pyarrow Table. Raises as `sql` does, and ImportError without pyarrow."""
+        return self._as("to_arrow_table", query, "pyarrow")
+
+    def _as(self, method: str, query: str, *modules: str) -> Any:
+        from .analytics.optional import need
+
+        for module in modules:
+            need(module, "arrow" if modules == ("pyarrow",) else modules[0])
+        return getattr(self.sql(query), method)()
 
     def _report(self, problem: Problem) -> None:
         if problem not in self._noted:

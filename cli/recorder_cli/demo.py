@@ -16,7 +16,7 @@ from .output import Column, print_rows, write
 from .text import count, seconds
 
 if TYPE_CHECKING:
-    from recorder.analytics.report import Spread
+    from recorder.analytics.stats import Spread
     from recorder.demo import Check, Run
 
 _OUT = "Where to record.  [default: recorder-demo/<UTC time>]"
@@ -79,6 +79,7 @@ def _record(directory: Path, speed: float) -> Run:
 
 def _analyse(live: Run) -> None:
     from recorder.analytics.report import Tables
+    from recorder.analytics.stats import stats
     from recorder.log.reader import find_segments
 
     from .demo_screen import print_streams
@@ -88,7 +89,7 @@ def _analyse(live: Run) -> None:
     write("\n2. Analyse: where the time went, attempt by attempt\n")
     print_streams(live.streams())
     tables = Tables(find_segments(live.recording), report=warn)
-    spreads = {spread.metric: spread for spread in tables.stats().spreads if spread.model is None}
+    spreads = {spread.metric: spread for spread in stats(tables).spreads if spread.group is None}
     write("\n   All streams together\n")
     print_rows([_spread_row(spreads[metric]) for metric in _SHOWN if metric in spreads], _SPREADS)
     gaps = tables.query("SELECT 1000 * gap_s FROM events WHERE gap_s IS NOT NULL").rows

@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from recorder.interop import EXPORTS, Refused, export_streams
+from .choosing import selection_options
+from .reading import paths_argument, salvage_option
 
-from .errors import Exit, Failure, note, warn
-from .reading import one_stream, path_argument, salvage_option, streams_of
-from .text import count
+_STREAMS = ("sse", "http", "har", "vcr", "asciicast")
+_TABLES = ("parquet", "csv", "arrow")
+_OTLP = "otlp"
+_CAPTURE = "Of tables: timing (the default) leaves out what people and models wrote, full keeps it."
+_ENDPOINT = "Of the collector, for otlp: http://127.0.0.1:4318."
+_SEMCONV = "Version of OpenTelemetry's names, for otlp."
+_ONE = "Only this stream: an id or the beginning of one. Of sse, http, har, vcr, asciicast."
 
 
 @click.command
-@path_argument
-@click.argument("stream", metavar="[STREAM]", required=False)
-@click.option("--to", "form", type=click.Choice(list(EXPORTS)), required=True, help="The format.")
+@paths_argument
+@click.option("--to", "form", type=click.Choice([*_STREAMS, *_TABLES, _OTLP]), required=True, help="The format.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to.  [default: standard output]")
+@click.option("--stream", metavar="ID", help=_ONE)
 @click.option(
-    "-o", "--output", "target", type=click.Path(path_type=Path), help="Where to.  [default: standard output]"
+    "--capture", type=click.Choice(["timing", "full"]), default="timing", show_default=True, help=_CAPTURE
 )
+@click.option("--endpoint", envvar="OTEL_EXPORTER_OTLP_ENDPOINT", metavar="URL", help=_ENDPOINT)
+@click.option("--semconv", metavar="VERSION", help=_SEMCONV)
+@selection_options
 @salvage_option
-def export(path: Path, stream: str | None, form: str, target: Path | None, salvage: bool) -> None:
-    """Write recordings in the formats of other tools.
+def export(
+    paths: tuple[Path, ...],
+    form: str,
+    out: Path | None,
+    stream: str | None,
+    capture: Literal["timing", "full"],
+    endpoint: str | None,
+    semconv: str | None,
+    since: int | None,
+    until: int | None,
+    where: str | None,
+    salvage: bool,
+) -> None:
+    """Write recordings in the formats of other tools, or send them to a collector.
 
     \b
     sse        the body of each stream, byte for byte
@@ -30,22 +52,41 @@ def export(path: Path, stream: str | None, form: str, target: Path | None, salva
     har        HAR 1.2: all streams in one file, with the times that it can hold
     vcr        a cassette for vcrpy: all streams in one file, without times
     asciicast  the text of each stream in its own time: asciinema play FILE
+    parquet    the tables calls, streams, blocks, events and stalls, by the day (UTC)
+    csv        the same tables, a file each
+    arrow      the same; needs sse-recorder[arrow]
+    otlp       spans in their recorded times, and metrics, to a collector
 
-    STREAM is an id or the beginning of one. sse, http and asciicast hold one stream each: without STREAM, -o is a
-    directory that gets a file for each. What is there already is not written over. recorder import reads all of
-    them again but asciicast.
+    sse, http and asciicast hold one stream each: without --stream, -o is a directory that gets a file for each.
+    What is there already is not written over. recorder import reads what holds bytes again. Tables leave out what
+    people and models wrote, unless --capture full says otherwise; they and otlp can be chosen by time and
+    condition.
+
+    otlp speaks OTLP over HTTP, in the names of OpenTelemetry's GenAI conventions, and never sends any text. Spans
+    that are sent again are the same spans, metrics count twice: choose with --since. The environment names the
+    service and adds headers (OTEL_SERVICE_NAME, OTEL_EXPORTER_OTLP_HEADERS). It needs sse-recorder[otlp].
 
     \b
     recorder export recordings/ --to har -o streams.har
-    recorder export recordings/ 7c2f --to asciicast -o answer.cast
+    recorder export recordings/ --stream 7c2f --to asciicast -o answer.cast
+    recorder export recordings/ --to parquet -o tables/
+    recorder export recordings/ --to otlp --endpoint http://127.0.0.1:4318 --since 24h
     """
-    streams = (
-        streams_of([path], salvage=salvage) if stream is None else [one_stream(path, stream, salvage=salvage)]
-    )
-    try:
-        written = export_streams(streams, form, target, single=stream is not None, report=warn)
-    except Refused as refused:
-        hint = f"; {refused.hint}" if refused.hint else ""
-        raise Failure(f"{path}: {refused.reason}{hint}", Exit.USAGE) from None
-    if target is not None:
-        note(f"{target}: {count(len(written), 'file')}")
+    if form in _STREAMS:
+        if since is not None or until is not None or where is not None:
+            raise click.UsageError(f"--since, --until and --where choose rows; --to {form} takes --stream")
+        from .export_streams import write_streams
+
+        write_streams(paths, stream, form, out, salvage=salvage)
+        return
+    if stream is not None:
+        raise click.UsageError(f"--to {form} takes --since, --until and --where, and not --stream")
+    from recorder.analytics.selection import Selection
+
+    from .export_tables import send_to, write_tables
+
+    selection = Selection(since_ns=since, until_ns=until, where=where)
+    if form == _OTLP:
+        send_to(paths, endpoint, semconv, selection, salvage=salvage)
+    else:
+        write_tables(paths, form, out, capture, selection, salvage=salvage)

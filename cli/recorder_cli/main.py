@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": "See it work: record, analyse and replay, offline.",
     "ls": "List the streams of recordings.",
     "show": "Show one stream: request, response, every event with its time, metrics.",
-    "stats": "Latency and outcomes, overall and by model.",
+    "stats": "Latency, outcomes and stalls, overall and by model.",
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
     "ask": "Answer a question that is asked often.",
@@ -32,7 +32,7 @@ COMMANDS = {
     "make": "Make a recording of an answer that you write, in realistic times.",
     "fixtures": "Look after the recordings of a test suite.",
     "import": "Make recordings of what other tools have kept.",
-    "export": "Write recordings in the formats of other tools.",
+    "export": "Write recordings in the formats of other tools, or send them to a collector.",
     "verify": "Check that recordings are whole and say what they contain.",
     "check": "Run a program under broken streams, and say what it did.",
     "compact": "Compress recordings that are no longer written.",
@@ -44,7 +44,9 @@ EXIT_CODES = """\b
 Exit codes:
   0    all is well
   1    the check failed: verify found problems, scan found secrets, check a
-       fault that was not survived, diff a difference; fixtures status --check
+       fault that was not survived, diff a difference, fixtures status --check,
+       stats --slo too little goodput; or a collector did not take what export
+       sent
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk

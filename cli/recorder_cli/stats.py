@@ -2,93 +2,176 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
-from recorder.analytics.report import Outcomes, Spread, Stats
+from recorder.analytics.compare import SEED, Values, compare, values_of
+from recorder.analytics.goodput import Slo, goodput, parse_share, parse_slo
+from recorder.analytics.selection import Selection
+from recorder.analytics.stats import SPREADS
+from recorder.analytics.stats import stats as stats_of
 
-from .histogram import histogram
-from .output import Column, Format, print_rows, write, write_json
-from .reading import format_option, paths_argument, salvage_option
+from .choosing import selection_options
+from .errors import Exit, Failure, note
+from .output import Format
+from .reading import format_option, salvage_option
+from .stats_tables import print_goodput, print_shifts, print_stats
 from .tables import database_option, load, query_errors
-from .text import NOTHING
 
-_ENOUGH_FOR_BARS = 10
+_BY = "model (asked for), hour, day, hour-of-day (UTC), tag:NAME, or a column of streams."
+_LIMITS = "Limits: ttft=2s,ttft_text=3s,gap=1s,tpot=50ms,duration=30s,complete: any of these."
+_PAIR = "B against A: two paths, or with a PATH two of its groups."
+_METRIC = "Only this one; may be given again."
+_LEAST = "With --slo: less than this exits with 1."
+_SEED = "Of the intervals of --compare.  [default: a fixed one]"
+
+
+def _parsed(parse: Callable[[str], Any]) -> Callable[..., Any]:
+    """The value of an option as what `parse` makes of it."""
+
+    def callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
+        try:
+            return None if value is None else parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
 
 
 @click.command
-@paths_argument
+@click.argument("paths", metavar="PATH...", type=click.Path(path_type=Path), nargs=-1)
+@click.option("--by", default="model", metavar="GROUP", show_default=True, help=_BY)
+@selection_options
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    type=click.Choice(SPREADS),
+    metavar="NAME",
+    help=_METRIC,
+)
+@click.option("--compare", "pair", nargs=2, metavar="A B", help=_PAIR)
+@click.option("--seed", type=int, default=SEED, help=_SEED)
+@click.option("--slo", callback=_parsed(parse_slo), metavar="LIMITS", help=_LIMITS)
+@click.option(
+    "--min-goodput",
+    callback=_parsed(parse_share),
+    default="100%",
+    metavar="SHARE",
+    show_default=True,
+    help=_LEAST,
+)
 @salvage_option
 @database_option
 @format_option
-def stats(paths: tuple[Path, ...], salvage: bool, db: str | None, output: Format) -> None:
-    """Latency and outcomes, overall and by model.
+def stats(
+    paths: tuple[Path, ...],
+    by: str,
+    since: int | None,
+    until: int | None,
+    where: str | None,
+    metrics: tuple[str, ...],
+    pair: tuple[str, str] | None,
+    seed: int,
+    slo: Slo | None,
+    min_goodput: Fraction,
+    salvage: bool,
+    db: str | None,
+    output: Format,
+) -> Exit | None:
+    """Latency, outcomes and stalls, overall and by model.
 
     Of the streams that have the number: headers_s, first_event_s (not a ping), ttft_s (first output of any
     kind) and ttft_text_s (first text) count from the send; gap_s is between successive outputs of a block,
-    those of all streams together, gap_max_s the longest of each stream; duration_s is that of complete
-    streams; tpot_s is seconds per output token, output_tps tokens per second. ttft_s_adjusted counts a
-    stream without output as infinity: what a user felt, failures included.
+    those of all streams together, gap_p99_s and gap_max_s are of each stream; duration_s is that of complete
+    streams; tpot_s is seconds per output token, output_tps tokens per second. ttft_s_adjusted counts a stream
+    without output as infinity: what a user felt, failures included. ttft_s_weighted weighs each wait by itself:
+    of the time spent waiting, half was in waits of up to its p50. A table has a few of these for each group;
+    csv has all, and json the outcomes and stalls, too.
 
-    By the model that was asked for. Percentiles are interpolated linearly; n is how many values there are,
-    and with fewer than 100 a 99th percentile says no more than the maximum. csv and jsonl have the
-    percentiles, json has the outcomes too.
+    Percentiles are interpolated linearly; n is how many values there are, and with fewer than 100 a 99th
+    percentile says no more than the maximum.
+
+    --compare tells by how much quantiles differ, with the 95 % interval of a seeded bootstrap. --slo tells the
+    goodput: the share of the calls sent, retries included, that met every limit; what failed did not.
 
     \b
-    recorder stats recordings/
-    recorder stats recordings/ --format json
+    recorder stats recordings/ --by tag:feature --since 24h
+    recorder stats recordings/ --where "input_tokens > 10000" --metric ttft_s
+    recorder stats --compare before/ after/
+    recorder stats recordings/ --by tag:variant --compare control new
+    recorder stats recordings/ --slo ttft=2s,gap=1s,complete --min-goodput 99%
     """
+    if not paths and not pair:
+        raise click.UsageError("Missing argument 'PATH...'")
+    if pair and slo:
+        raise click.UsageError("--compare and --slo are two questions")
+    try:
+        selection = Selection(by=by, since_ns=since, until_ns=until, where=where)
+    except ValueError as error:
+        raise click.UsageError(f"--by: {error}") from None
     with query_errors():
-        found = load(paths, salvage=salvage, payloads=False, db=db).stats()
-    match output:
-        case "table":
-            _print(found)
-        case "json":
-            write_json(msgspec.to_builtins({"outcomes": found.outcomes, "percentiles": found.spreads}), indent=2)
-        case _:
-            print_rows(map(_spread_row, found.spreads), _COLUMNS, output)
+        if pair:
+            return _compare(paths, pair, selection, metrics, seed, salvage=salvage, db=db, output=output)
+        if slo:
+            return _goodput(paths, selection, slo, min_goodput, salvage=salvage, db=db, output=output)
+        found = stats_of(load(paths, salvage=salvage, payloads=False, db=db), selection)
+    print_stats(found, selection, metrics, output)
+    return None
 
 
-def _print(found: Stats) -> None:
-    one_model = len(found.outcomes) == 2  # it and all together, which are the same
-    names = list(found.outcomes[0].outcomes) if found.outcomes else []
-    counts = [_outcome_row(row, names) for row in found.outcomes if row.model is None or not one_model]
-    print_rows(counts, [_MODEL, *(Column(name, right=True) for name in ("streams", *names))])
-    if found.spreads:
-        click.echo()
-        spreads = [row for row in found.spreads if row.model is None or not one_model]
-        print_rows(map(_spread_row, spreads), _COLUMNS)
-    if len(found.ttft_s) >= _ENOUGH_FOR_BARS:
-        click.echo()
-        write("\n".join(["ttft_s", *histogram(found.ttft_s, "s")]))
+def _goodput(
+    paths: tuple[Path, ...],
+    selection: Selection,
+    slo: Slo,
+    least: Fraction,
+    *,
+    salvage: bool,
+    db: str | None,
+    output: Format,
+) -> Exit | None:
+    judged = goodput(load(paths, salvage=salvage, payloads=False, db=db), slo, selection)
+    print_goodput(judged, selection, slo, output)
+    [together, *_] = judged
+    if together.goodput is None:
+        raise Failure("no calls that asked for a stream: nothing was judged", Exit.NOTHING_TO_READ)
+    if not together.reaches(least):
+        asked = f"{float(least):.6%}".rstrip("%").rstrip("0").rstrip(".")
+        raise Failure(
+            f"goodput: {together.met:,} of {together.calls:,} calls met every limit, fewer than {asked} %",
+            Exit.CHECK_FAILED,
+        )
+    return None
 
 
-def _outcome_row(row: Outcomes, names: list[str]) -> dict[str, Any]:
-    return {"model": row.model, "streams": row.streams, **{name: row.outcomes.get(name, 0) for name in names}}
+def _compare(
+    paths: tuple[Path, ...],
+    pair: tuple[str, str],
+    selection: Selection,
+    metrics: tuple[str, ...],
+    seed: int,
+    *,
+    salvage: bool,
+    db: str | None,
+    output: Format,
+) -> None:
+    if paths:
+        tables = load(paths, salvage=salvage, payloads=False, db=db)
+        values = [values_of(tables, selection, group) for group in pair]
+    else:
+        values = [values_of(load([Path(one)], salvage=salvage, payloads=False, db=db), selection) for one in pair]
+    for one, found in zip(pair, values, strict=True):
+        if not any(found.values()):
+            what = f"{selection.by} {one!r}" if paths else one
+            raise Failure(f"{what}: no streams to compare", Exit.NOTHING_TO_READ)
+    a, b = (_chosen(found, metrics) for found in values)
+    print_shifts(compare(a, b, seed=seed), output, all_metrics=bool(metrics))
+    note(f"B less A; intervals of 95 %, bootstrap, seed {seed}.")
 
 
-def _spread_row(spread: Spread) -> dict[str, Any]:
-    return msgspec.structs.asdict(spread)
-
-
-def _value(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
-
-
-def _model(model: str | None) -> str:
-    return "(all)" if model is None else model
-
-
-_MODEL = Column("model", _model)
-_COLUMNS = (
-    _MODEL,
-    Column("metric"),
-    Column("n", right=True),
-    *(Column(name, _value, right=True) for name in ("p50", "p95", "p99", "max")),
-    Column("note"),
-)
+def _chosen(values: Values, metrics: tuple[str, ...]) -> Values:
+    return {name: found for name, found in values.items() if not metrics or name in metrics}

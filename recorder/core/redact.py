@@ -26,6 +26,7 @@ REQUEST_HEADERS = frozenset(
         "anthropic-version",
         "content-encoding",
         "content-type",
+        "traceparent",
         "user-agent",
         "x-stainless-arch",
         "x-stainless-async",

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from recorder.core.lines import decode_line
-from recorder.core.records import FORMAT, VERSION, Header, Record, Unknown
+from recorder.core.records import FORMAT, VERSION, Event, Header, Record, Unknown
 
 from .files import SUFFIX as SUFFIX
 from .files import DamagedError, open_segment, unreadable

@@ -109,58 +109,6 @@ def test_ls_and_sql_agree(path: Path) -> None:
     assert queried == [{name: row[name] for name in columns.split(", ")} for row in listed]
 
 
-def test_stats_counts_outcomes_overall_and_by_model(path: Path) -> None:
-    table, _, _ = recorder("stats", path).stdout.partition("\n\n")
-
-    assert [(row["model"], row["streams"], row["complete"], row["failed"]) for row in rows(table)] == [
-        ("(all)", "11", "4", "1"),
-        ("claude-haiku-4-5", "9", "2", "1"),
-        ("claude-opus-4-5", "1", "1", "0"),
-        ("claude-sonnet-4-5", "1", "1", "0"),
-    ]
-
-
-def test_stats_prints_percentiles_with_n_and_the_adjusted_ones_beside(path: Path) -> None:
-    _, _, table = recorder("stats", path).stdout.partition("\n\n")
-
-    found = {(row["model"], row["metric"]): row for row in rows(table)}
-    assert found["(all)", "ttft_s"] == {
-        "model": "(all)", "metric": "ttft_s", "n": "8", "p50": "0.400", "p95": "0.500", "p99": "0.500", "max": "0.500",
-        "note": "p99: n too small",
-    }  # fmt: skip
-    adjusted = found["(all)", "ttft_s_adjusted"]
-    assert (adjusted["n"], adjusted["p50"], adjusted["p95"]) == ("10", "0.400", "inf")
-    assert adjusted["note"] == "2 of 10 without output; p99: n too small"
-    assert not any("TTFT" in name or name == "ttft" for _, name in found)
-
-
-def test_stats_of_one_model_are_not_printed_twice(text: Path) -> None:
-    assert "claude" not in recorder("stats", text).stdout
-
-
-def test_stats_as_json(path: Path) -> None:
-    found = json.loads(recorder("stats", path, "--format", "json").stdout)
-
-    assert found["outcomes"][0]["outcomes"]["complete"] == 4
-    [adjusted] = [
-        row for row in found["percentiles"] if row["metric"] == "ttft_s_adjusted" and row["model"] is None
-    ]
-    assert (adjusted["p50"], adjusted["p99"]) == (0.4, "inf")
-
-
-def test_stats_draws_enough_values(tmp_path: Path) -> None:
-    streams = [
-        recordings.stream(f"{n:02}", recordings.text_chunks(["a", "b"], start=400 + 10 * n)) for n in range(20)
-    ]
-    output = recorder("stats", recordings.write(tmp_path / "a.jsonl", *streams)).stdout
-
-    bars = output.partition("\nttft_s\n")[2].splitlines()
-    assert [line.split()[-1] for line in bars] == ["5", "5", "5", "5"] or sum(
-        int(line.split()[-1]) for line in bars
-    ) == 20
-    assert all("█" in line for line in bars)
-
-
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

@@ -156,7 +156,7 @@ def test_binary_bodies_go_there_and_back(tmp_path: Path) -> None:
 
 def test_an_asciicast_has_the_text_in_its_own_time(recorded: Path, tmp_path: Path) -> None:
     first = next(recorder.open(recorded).streams())
-    done = command("export", recorded, first.id, "--to", "asciicast", "-o", tmp_path / "x.cast")
+    done = command("export", recorded, "--stream", first.id, "--to", "asciicast", "-o", tmp_path / "x.cast")
     lines = (tmp_path / "x.cast").read_bytes().split(b"\n")
     header, *events = map(json.loads, filter(None, lines))
 
@@ -218,7 +218,7 @@ def test_several_streams_do_not_go_into_one_file(recorded: Path) -> None:
 
 def test_to_the_standard_output(recorded: Path) -> None:
     first = next(recorder.open(recorded).streams())
-    done = command("export", recorded, first.id, "--to", "sse")
+    done = command("export", recorded, "--stream", first.id, "--to", "sse")
 
     assert done.stdout_bytes == first.body()
 
