@@ -23,6 +23,7 @@ COMMANDS = {
     "stats": "Latency and outcomes, overall and by model.",
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
+    "report": "Draw recordings: one HTML file that works offline, or a picture of each chart.",
     "play": "Print the text of a stream as it arrived, in its own time.",
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",

@@ -14,7 +14,7 @@ from recorder.replayer.schedule import Pace, sleep_until
 from .errors import note
 from .output import in_colour, on_terminal
 from .reading import one_stream, path_argument, salvage_option
-from .said import Said, as_object, block_text, said
+from recorder.core.said import Said, as_object, block_text, said
 from .text import count, visible
 
 _FOREVER = 10**17

@@ -17,7 +17,7 @@ from recorder.core.timing import Timing
 from recorder.log.streams import Stream
 
 from .output import in_colour, on_terminal, print_rows
-from .said import as_object, block_text
+from recorder.core.said import as_object, block_text
 from .text import count, number, plain, seconds, shorten, utc, visible
 from .timeline import abbreviated, columns, timeline
 

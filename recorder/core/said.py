@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, cast
 
-from recorder.core import wire
-from recorder.core.payload import lenient
-from recorder.core.records import Event
+from . import wire
+from .payload import lenient
+from .records import Event
 
 _KINDS = {"text": "text", "text_delta": "text", "thinking": "thinking", "thinking_delta": "thinking"}
 
