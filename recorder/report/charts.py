@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .aggregate import ecdf, ecdf_rows, goodput_rows, heat_rows, quantile, rolling_rows, shift_rows, volume_rows
 from .data import OTHERS, UNIT_S, Data, Recorded
 from .detail import Row
 from .vega import CHARTS, asset, chart, picture
 
-DRAWN = 2500
-"""Points of one chart: the slowest fifth of so many, and others by chance. More are a blot, and slow."""
-BUCKETS = 60
+DRAWN = 1500
+"""Points of one chart: the slowest third of so many, and of the others every so manyth. More are a blot."""
+LIMITS = {"ttft": 5.0, "gap": 2.0, "duration": 60.0}
+"""Seconds that goodput is about, until the reader of the page says others."""
 WINDOW = 40
 """Requests that stand one under the other."""
 _WIDTH = 860
@@ -30,10 +32,11 @@ def write_charts(recorded: Recorded, directory: Path) -> list[Path]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     data = recorded.data
-    sets, params = _datasets(data, recorded.details)
+    sets = _datasets(data, recorded.details)
+    end = recorded.details[0]["end_s"] if recorded.details else 1.0
     written: list[Path] = []
     for name in CHARTS:
-        spec = _spec(name, data, params)
+        spec = _spec(name, data.groups, end)
         spec["datasets"] = {name: rows for name, rows in sets.items() if f'"name": "{name}"' in json.dumps(spec)}
         if not any(spec["datasets"].values()):
             continue
@@ -44,13 +47,11 @@ def write_charts(recorded: Recorded, directory: Path) -> list[Path]:
     return written
 
 
-def _spec(name: str, data: Data, params: dict[str, float]) -> dict[str, Any]:
-    text = json.dumps(chart(name)).replace('"@groups"', json.dumps(data.groups))
+def _spec(name: str, groups: Sequence[str], end: float) -> dict[str, Any]:
+    text = json.dumps(chart(name)).replace('"@groups"', json.dumps(groups))
     spec: dict[str, Any] = json.loads(text)
     meta = spec["usermeta"]
-    for param in spec.get("params", ()):
-        param["value"] = params.get(param["name"], param.get("value"))
-    spec["params"] = [param for param in spec.get("params", ()) if "select" not in param]
+    spec["params"] = [{**param, "value": end} for param in spec.get("params", ()) if "select" not in param]
     title = {"text": meta["title"], "subtitle": _lines(meta["caption"])}
     return {**spec, "width": _WIDTH, "title": title, "padding": 12, "config": json.loads(asset("config.json"))} | {
         "background": "white"
@@ -65,26 +66,25 @@ def _lines(caption: str, width: int = 130) -> list[str]:
     return lines
 
 
-def _datasets(data: Data, details: Sequence[Row]) -> tuple[dict[str, list[Row]], dict[str, float]]:
+def _datasets(data: Data, details: Sequence[Row]) -> dict[str, list[Row]]:
     rows = list(_rows(data))
-    t0, t1 = rows[0]["t"], rows[-1]["t"]
-    step = max(1.0, (t1 - t0) / (BUCKETS - 1e-6))
-    for row in rows:
-        row["bucket"] = int((row["t"] - t0) / step)
     window = [{**row, "t": 0} for row in rows[:WINDOW]]
     sent = {row["stream"]: row for row in window}
+    shown = [row for row in rows if (row["ttft_s"] or 0) > 0]
     one = details[0] if details else {}
-    sets = {
-        "rows": rows,
-        "drawn": _drawn(rows),
-        "calls": [row for row in rows if row["last"]],
+    return {
+        "volume": volume_rows(rows),
+        "ecdf": ecdf_rows(rows, data.groups),
+        "rolling": rolling_rows(rows),
+        "drawn": _drawn(shown),
+        "heat": heat_rows(rows),
+        "goodput": goodput_rows([row for row in rows if row["last"]], data.groups, LIMITS),
         "window": window,
         "runs": [_run(run, sent[one["stream"]]) for one in details if one["stream"] in sent for run in one["runs"]],
         "gaps": _gaps(data),
-        "sides": _sides(rows),
+        **_compared(rows),
         **{name: one.get(name, []) for name in ("spans", "curve", "strip", "stalls", "pings")},
     }
-    return sets, {"t0": t0, "step": step}
 
 
 def _rows(data: Data) -> Iterator[Row]:
@@ -115,10 +115,11 @@ def _drawn(rows: Sequence[Row]) -> list[Row]:
     """The slowest, and of the others every so manyth."""
     if len(rows) <= DRAWN:
         return list(rows)
-    slowest = sorted(rows, key=lambda row: -(row["ttft_s"] or 0))
-    first, rest = slowest[: DRAWN // 5], sorted(slowest[DRAWN // 5 :], key=lambda row: row["t"])
-    left = DRAWN - len(first)
-    return first + [rest[n * len(rest) // left] for n in range(left)]
+    limit = sorted(row["ttft_s"] for row in rows)[-DRAWN // 3]
+    slowest = [row for row in rows if row["ttft_s"] >= limit]
+    rest = [row for row in rows if row["ttft_s"] < limit]
+    left = DRAWN - DRAWN // 3
+    return slowest + [rest[n * len(rest) // left] for n in range(left)]
 
 
 def _run(run: Row, sent: Row) -> Row:
@@ -136,7 +137,16 @@ def _gaps(data: Data) -> list[Row]:
     ]
 
 
-def _sides(rows: Sequence[Row]) -> list[Row]:
+def _compared(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The first half of the time against the second; the page lets one choose."""
     half = (rows[0]["t"] + rows[-1]["t"]) / 2
-    return [{"side": "A" if row["t"] < half else "B", "value": row["ttft_s"]} for row in rows]
+    known = [row for row in rows if (row["ttft_s"] or 0) > 0]
+    a = sorted(row["ttft_s"] for row in known if row["t"] < half)
+    b = sorted(row["ttft_s"] for row in known if row["t"] >= half)
+    if len(a) < 2 or len(b) < 2:
+        return {}
+    return {
+        "sides": [*ecdf(a, side="A"), *ecdf(b, side="B")],
+        "medians": [{"side": "A", "seconds": quantile(a, 0.5)}, {"side": "B", "seconds": quantile(b, 0.5)}],
+        "shift": shift_rows(a, b),
+    }

@@ -19,7 +19,7 @@ from .data import Recorded
 from .vega import CHARTS, asset, chart, library
 
 _PROGRAM = (
-    *("data", "summary", "draw", "charts", "compare", "table", "detail", "player", "main"),
+    *("data", "aggregate", "summary", "draw", "charts", "compare", "table", "detail", "player", "main"),
 )
 """Files of `assets/`, read as one module in this order."""
 

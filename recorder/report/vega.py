@@ -13,7 +13,7 @@ from importlib.resources import files as resources
 from typing import Any
 
 _BUNDLE = "window.vegaEmbed = vegaEmbed;"
-_VARIABLE = re.compile(r"var\(--([a-z]+)\)")
+_VARIABLE = re.compile(r"var\(--([a-z0-9]+)\)")
 
 
 class MissingExtra(ImportError):

@@ -1,11 +1,10 @@
 // The charts of many streams: which data each takes.
 
-const BUCKETS = 60;
-const DRAWN = 2500;
+const DRAWN = 1500;
 const WINDOW = 40;
 
-const MANY = ["ecdf", "gaps", "over_time", "gantt", "tokens", "heat", "goodput"];
-const LIMITS = { ttft: "first token, s", gap: "longest gap, s", duration: "duration, s" };
+const MANY = ["ecdf", "gaps", "over_time", "gantt", "tokens", "goodput", "heat"];
+const LIMITS = { ttft: ["first token, s", 5], gap: ["longest gap, s", 2], duration: ["duration, s", 60] };
 
 class Charts {
   constructor(specs, config, open) {
@@ -19,7 +18,7 @@ class Charts {
       this.byName[name].onclick = open;
     }
     this.volume = new Chart($("volume"), "volume", specs.volume, config);
-    this.limits = Object.fromEntries(specs.goodput.params.map(({ name, value }) => [name, value]));
+    this.limits = Object.fromEntries(Object.entries(LIMITS).map(([name, [, value]]) => [name, value]));
     this.limitInputs();
     this.windowButtons();
   }
@@ -29,7 +28,7 @@ class Charts {
     Object.assign(this, { table, places, details });
     this.first = Math.min(this.first, Math.max(0, places.length - WINDOW));
     const turn = (this.turn = {});
-    await this.volume.draw({ rows: bucketed(table, all, ["ended"]).rows }, bucketed(table, all, []).signals);
+    await this.volume.draw({ volume: all.length ? volumeRows(table, all) : [] });
     for (const name of MANY) {
       await breathe();
       if (this.turn !== turn) return;
@@ -39,38 +38,34 @@ class Charts {
 
   async drawOne(name) {
     const { table, places } = this;
-    const [sets, signals] = this[name](table, places);
-    await this.byName[name].draw(sets, signals, table.groups);
-    performance.mark(name);
+    await this.byName[name].draw(places.length ? this[name](table, places) : {}, table.groups);
   }
 
   ecdf(table, places) {
-    return [{ rows: table.rows(places, ["group", "ttft_s", "ttft_text_s"]) }];
+    return { ecdf: ecdfRows(table, places) };
   }
 
   gaps(table, places) {
-    return [{ gaps: table.gapRows(places) }];
+    return { gaps: table.gapRows(places) };
   }
 
   over_time(table, places) {
-    const { rows, signals } = bucketed(table, places, ["ttft_s"]);
-    return [{ rows, drawn: table.rows(drawn(table, places), ["t", "group", "model", "stream", "ttft_s"]) }, signals];
+    const known = places.filter((place) => table.get("ttft_s", place) > 0);
+    const fields = ["t", "group", "model", "stream", "ttft_s"];
+    return { rolling: rollingRows(table, places), drawn: table.rows(drawn(table, known), fields) };
   }
 
   tokens(table, places) {
-    const known = places.filter((place) => table.get("input", place) > 0);
-    const fields = ["stream", "model", "ttft_s", "input", "cache_share"];
-    return [{ drawn: table.rows(drawn(table, known), fields) }];
+    const known = places.filter((place) => table.get("ttft_s", place) > 0 && table.get("input", place) > 0);
+    return { drawn: table.rows(drawn(table, known), ["stream", "model", "ttft_s", "input", "cache_share"]) };
   }
 
   heat(table, places) {
-    return [{ rows: table.rows(places, ["t", "ttft_s"]) }];
+    return { heat: heatRows(table, places) };
   }
 
   goodput(table, places) {
-    const calls = places.filter((place) => table.get("last", place));
-    const fields = ["group", "outcome", "ttft_s", "ttft_call_s", "gap_max_s", "duration_call_s"];
-    return [{ calls: table.rows(calls, fields) }, this.limits];
+    return { goodput: goodputRows(table, places, this.limits) };
   }
 
   gantt(table, places) {
@@ -88,7 +83,7 @@ class Charts {
     this.which.textContent = shown.length ? `${this.first + 1} to ${last} of ${places.length.toLocaleString("en")}, from ${utc(t0)}` : "";
     this.earlier.disabled = this.first === 0;
     this.later.disabled = last >= places.length;
-    return [{ window: rows, runs }];
+    return { window: rows, runs };
   }
 
   windowButtons() {
@@ -99,14 +94,14 @@ class Charts {
     this.which = element("output", { "aria-live": "polite" });
     this.earlier = element("button", { type: "button", onclick: move(-WINDOW) }, "← Earlier");
     this.later = element("button", { type: "button", onclick: move(WINDOW) }, "Later →");
-    const starts = [["", "where they overlap, at their time"], ["time", "at their time"], ["send", "all from 0"]];
+    const starts = [["", "by themselves"], ["time", "at their time"], ["send", "all from 0"]];
     this.start = element("select", { onchange: () => this.drawOne("gantt") }, ...starts.map(([value, text]) => element("option", { value }, text)));
     const label = element("label", {}, "Bars begin ", this.start);
     this.byName.gantt.place.before(element("div", { class: "controls" }, this.earlier, this.later, this.which, label));
   }
 
   limitInputs() {
-    const labels = Object.entries(LIMITS).map(([name, text]) => {
+    const labels = Object.entries(LIMITS).map(([name, [text]]) => {
       const change = (event) => {
         if (!(event.target.valueAsNumber > 0)) return;
         this.limits[name] = event.target.valueAsNumber;
@@ -119,22 +114,13 @@ class Charts {
   }
 }
 
-// Rows with the number of their part of the time, of 60, and what turns such a number back into a time.
-function bucketed(table, places, fields) {
-  if (!places.length) return { rows: [], signals: {} };
-  const t0 = table.get("t", places[0]);
-  const step = Math.max(1, (table.get("t", places.at(-1)) - t0) / (BUCKETS - 1e-6));
-  const rows = table.rows(places, fields);
-  rows.forEach((row, n) => (row.bucket = Math.floor((table.get("t", places[n]) - t0) / step)));
-  return { rows, signals: { t0, step } };
-}
-
 // The slowest, and of the others every so manyth.
 function drawn(table, places) {
   if (places.length <= DRAWN) return places;
-  const slowest = [...places].sort((a, b) => (table.get("ttft_s", b) ?? 0) - (table.get("ttft_s", a) ?? 0));
-  const first = slowest.slice(0, DRAWN / 5);
-  const rest = slowest.slice(DRAWN / 5).sort((a, b) => a - b);
-  const left = DRAWN - first.length;
-  return [...first, ...Array.from({ length: left }, (_, n) => rest[Math.floor((n * rest.length) / left)])];
+  const ttft = table.column("ttft_s");
+  const limit = table.sorted(places, "ttft_s").at(-DRAWN / 3);
+  const slowest = places.filter((place) => ttft[place] >= limit);
+  const rest = places.filter((place) => ttft[place] < limit);
+  const left = DRAWN - DRAWN / 3;
+  return [...slowest, ...Array.from({ length: left }, (_, n) => rest[Math.floor((n * rest.length) / left)])];
 }

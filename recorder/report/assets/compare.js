@@ -34,11 +34,13 @@ class Compare {
 
   async redraw() {
     const name = this.metric.value;
-    const values = this.sides.map((select) => this.table.sorted(this.of(select.value), name));
-    const sides = values.flatMap((known, n) => Array.from(known, (value) => ({ side: "AB"[n], value })));
-    this.said.textContent = difference(values[0], values[1], name);
-    const both = values.every((known) => known.length > 1);
-    await Promise.all(this.charts.map((chart) => chart.draw({ sides: both ? sides : [] })));
+    const [a, b] = this.sides.map((select) => positive(this.table.sorted(this.of(select.value), name)));
+    this.said.textContent = difference(a, b, name);
+    const both = a.length > 1 && b.length > 1;
+    const sides = [...ecdf(a, { side: "A" }), ...ecdf(b, { side: "B" })];
+    const medians = [{ side: "A", seconds: quantile(a, 0.5) }, { side: "B", seconds: quantile(b, 0.5) }];
+    await this.charts[0].draw(both ? { sides, medians } : {});
+    await this.charts[1].draw(both ? { shift: shiftRows(a, b) } : {});
   }
 
   of(name) {

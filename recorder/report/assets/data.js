@@ -30,40 +30,44 @@ function visible(text) {
 class Table {
   constructor(data) {
     Object.assign(this, data);
-    this.scales = {};
-    for (const name of Object.keys(data.columns)) this.scales[name] = SECONDS.has(name) ? UNIT_S : SCALES[name];
+    this.decoded = {};
     const known = new Set(this.groups);
     this.groupOf = this.names.model.map((model) => (known.has(model) ? model : OTHERS));
     this.tagged = this.names.tags.map((tags) => new Set((tags ?? []).map(([key, value]) => `${key}=${value}`)));
     this.places = new Map(this.columns.stream.map((id, place) => [id, place]));
   }
 
-  // A value as a person knows it: seconds, shares, names. Null where it is not known.
+  // A column as a person knows it: seconds, shares, names. Null where it is not known.
+  column(name) {
+    return (this.decoded[name] ??= this.decode(name));
+  }
+
+  decode(name) {
+    const { columns, names } = this;
+    if (name === "group") return columns.model.map((model) => this.groupOf[model]);
+    if (name === "t") return columns.wall_ms;
+    if (name === "ended") return this.column("outcome").map((outcome) => (outcome === "complete" ? outcome : "not complete"));
+    if (name in names) return columns[name].map((value) => names[name][value]);
+    const scale = SECONDS.has(name) ? UNIT_S : SCALES[name];
+    return scale === undefined ? columns[name] : columns[name].map((value) => (value === null ? null : value * scale));
+  }
+
   get(name, place) {
-    if (name === "group") return this.groupOf[this.columns.model[place]];
-    if (name === "t") return this.columns.wall_ms[place];
-    if (name === "ended") return this.get("outcome", place) === "complete" ? "complete" : "not complete";
-    const value = this.columns[name][place];
-    if (name in this.names) return this.names[name][value];
-    return value === null || this.scales[name] === undefined ? value : value * this.scales[name];
+    return this.column(name)[place];
   }
 
   rows(places, fields) {
-    return Array.from(places, (place) => {
-      const row = {};
-      for (const name of fields) row[name] = this.get(name, place);
-      return row;
-    });
+    const columns = fields.map((name) => [name, this.column(name)]);
+    return places.map((place) => Object.fromEntries(columns.map(([name, column]) => [name, column[place]])));
   }
 
   // The known values of a column, sorted.
   sorted(places, name) {
-    const values = [];
-    for (const place of places) {
-      const value = this.get(name, place);
-      if (value !== null) values.push(value);
-    }
-    return Float64Array.from(values).sort();
+    const column = this.column(name);
+    const values = new Float64Array(places.length);
+    let size = 0;
+    for (const place of places) if (column[place] !== null) values[size++] = column[place];
+    return values.subarray(0, size).sort();
   }
 
   // Places, by time, of the streams that a filter lets through.

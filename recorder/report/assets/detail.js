@@ -65,9 +65,10 @@ class Detail {
     if (!$("player").hidden) this.player.load(one, (time) => this.moved(time));
     const spans = one?.spans ?? roughSpans(table, place);
     const [curve, strip, stalls, pings] = ["curve", "strip", "stalls", "pings"].map((name) => one?.[name] ?? []);
-    await this.charts.waterfall.draw({ spans });
-    await this.charts.curve.draw(curve.length ? { curve, stalls, pings, now: [{ at: 0 }] } : {});
-    await this.charts.strip.draw({ strip });
+    const params = { end: one?.end_s ?? Math.max(...spans.map(({ end }) => end)) };
+    await this.charts.waterfall.draw({ spans }, [], params);
+    await this.charts.curve.draw(curve.length ? { curve, stalls, pings, now: [{ at: 0 }] } : {}, [], params);
+    await this.charts.strip.draw({ strip }, [], params);
   }
 
   note(one) {

@@ -40,23 +40,23 @@ class Chart {
     figure.append(element("h3", {}, title), this.place, this.empty, element("figcaption", {}, caption));
   }
 
-  // `sets`: rows by name of the data; `signals`: numbers by name of the parameter. Resolves when it is drawn.
-  async draw(sets, signals = {}, groups = []) {
+  // `sets`: rows by name of the data; `groups`: what has a colour; `params`: of the document. Resolves when it is drawn.
+  async draw(sets, groups = [], params = {}) {
     const some = Object.values(sets).some((rows) => rows.length);
     this.place.hidden = !some;
     this.empty.hidden = some;
     if (!some) return;
-    if (this.view === null || this.groups !== String(groups)) return this.embed(sets, signals, groups);
+    if (this.view === null || this.groups !== String(groups)) return this.embed(sets, groups, params);
     for (const [name, rows] of Object.entries(sets)) this.view.data(name, rows);
-    for (const [name, value] of Object.entries(signals)) this.view.signal(name, value);
+    for (const [name, value] of Object.entries(params)) this.view.signal(name, value);
     await this.view.resize().runAsync();
   }
 
-  async embed(sets, signals, groups) {
+  async embed(sets, groups, params) {
     this.view?.finalize();
     this.groups = String(groups);
     const spec = JSON.parse(JSON.stringify(this.spec).replaceAll('"@groups"', JSON.stringify(groups)));
-    for (const param of spec.params ?? []) if (param.name in signals) param.value = signals[param.name];
+    for (const param of spec.params ?? []) param.value = params[param.name] ?? param.value;
     spec.width = "container";
     spec.datasets = sets;
     if (typeof spec.height === "number") spec.autosize = { type: "fit-x", contains: "padding" };

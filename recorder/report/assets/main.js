@@ -69,7 +69,6 @@ class Page {
 
   async draw() {
     const { table } = this;
-    performance.mark("draw");
     const places = table.select(this.limits);
     const all = this.limits.from === null && this.limits.to === null ? places : table.select({ ...this.limits, from: null, to: null });
     this.places = places;

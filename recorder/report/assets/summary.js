@@ -8,8 +8,7 @@ const SPREADS = [
 ];
 
 function drawSummary(table, places) {
-  const groups = table.groups.map((group) => [group, places.filter((place) => table.get("group", place) === group)]);
-  const some = groups.filter(([, of]) => of.length);
+  const some = [...byGroup(table, places)].filter(([, of]) => of.length);
   const lines = some.length > 1 ? [["(all)", places], ...some] : some;
   const heads = ["model", "streams", "complete", "no output", "with a stall", "n of ttft", ...SPREADS.map(([name]) => name)];
   $("summary").replaceChildren(
@@ -22,8 +21,8 @@ function summaryLine(table, name, places) {
   const share = (test) => (places.length ? `${((100 * places.filter(test).length) / places.length).toFixed(1)} %` : "–");
   const known = {};
   for (const [, metric] of SPREADS) known[metric] ??= metric === "adjusted" ? null : table.sorted(places, metric);
-  const without = places.length - known.ttft_s.length;
-  known.adjusted = Float64Array.from([...known.ttft_s, ...new Array(without).fill(Infinity)]);
+  known.adjusted = new Float64Array(places.length).fill(Infinity);
+  known.adjusted.set(known.ttft_s);
   const cells = [
     [places.length.toLocaleString("en")],
     [share((place) => table.get("outcome", place) === "complete")],
