@@ -24,6 +24,7 @@ COMMANDS = {
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
     "report": "Draw recordings: one HTML file that works offline, or a picture of each chart.",
+    "ui": "Watch recordings in a browser: the page of `recorder report`, live.",
     "play": "Print the text of a stream as it arrived, in its own time.",
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",

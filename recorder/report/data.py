@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib.resources import files as resources
 from pathlib import Path
 from random import Random
@@ -33,6 +33,7 @@ _SECONDS = (
 )
 _NAMES = ("model", "tags", "outcome", "error_type", "call")
 _PLAIN = ("stream", "attempt", "wall_ms", "status", "stalls", "pings", "events", "output_chars", "output_tokens")
+_STALL = ("stream", "seq", "kind", "type", "start_s", "stall_s", "hold_s", "pings")
 _SCALED = {"tpot_s": 1e6, "cache_share": 1e3}
 
 
@@ -58,11 +59,32 @@ class Data(Struct, kw_only=True):
     """There are shorter ones, too."""
 
 
-def read_data(tables: Answers) -> Data:
-    """Raises QueryError."""
+OPEN = "open"
+"""Outcome of a stream that goes on."""
+
+
+def empty_data() -> Data:
+    """Of no stream."""
+    names = (*_NAMES, *_PLAIN, "input", *_SECONDS, *_SCALED, "consumer_bound", "last")
+    return Data(
+        count=0,
+        groups=[],
+        columns={name: [] for name in names},
+        names={name: [] for name in _NAMES},
+        gaps={"types": [], "starts": [0], "codes": [], "counts": []},
+        stalls={name: [] for name in _STALL},
+        more_stalls=False,
+    )
+
+
+def read_data(tables: Answers, running: Collection[str] = ()) -> Data:
+    """`running`: streams that have no end yet, but are not lost. Raises QueryError."""
     names, table = _query(tables, "streams")
-    columns = dict(zip(names, map(list, zip(*table, strict=True)), strict=True)) if table else dict.fromkeys(names, [])
-    stall_names, stalls = _query(tables, "stalls")
+    columns = dict(zip(names, map(list, zip(*table, strict=True)), strict=True)) if table else {}
+    _, stalls = _query(tables, "stalls")
+    if not table:
+        return empty_data()
+    _mark_open(columns, running)
     places = {stream: place for place, stream in enumerate(columns["stream"])}
     models = Counter(columns["model"])
     groups = [model for model, _ in models.most_common()]
@@ -70,7 +92,7 @@ def read_data(tables: Answers) -> Data:
         count=len(places),
         groups=groups if len(groups) <= GROUPS else [*groups[: GROUPS - 1], OTHERS],
         gaps=_gaps(_query(tables, "gaps")[1], places),
-        stalls=_stalls(stall_names, stalls, places),
+        stalls=_stalls(stalls, places),
         more_stalls=len(stalls) == STALLS,
         **_encoded(columns),
     )
@@ -122,9 +144,16 @@ def _gaps(rows: Iterable[tuple[Any, ...]], places: dict[str, int]) -> dict[str, 
     return {"types": list(types), "starts": starts, "codes": codes, "counts": counts}
 
 
-def _stalls(names: list[str], rows: Iterable[tuple[Any, ...]], places: dict[str, int]) -> dict[str, list[Any]]:
+def _stalls(rows: Iterable[tuple[Any, ...]], places: dict[str, int]) -> dict[str, list[Any]]:
     known = [(places[row[0]], *row[1:]) for row in rows if row[0] in places]
-    return {name: [row[n] for row in known] for n, name in enumerate(names)}
+    return {name: [row[n] for row in known] for n, name in enumerate(_STALL)}
+
+
+def _mark_open(columns: dict[str, list[Any]], running: Collection[str]) -> None:
+    """A stream that goes on is no call that failed."""
+    for place, stream in enumerate(columns["stream"]):
+        if stream in running and columns["outcome"][place] == "lost":
+            columns["outcome"][place], columns["last"][place] = OPEN, False
 
 
 class Choice(Struct, kw_only=True):

@@ -15,7 +15,7 @@ function parts(table, places) {
 function volumeRows(table, places) {
   const { t0, step } = parts(table, places);
   const [t, ended] = ["t", "ended"].map((name) => table.column(name));
-  const counts = { complete: new Array(BUCKETS).fill(0), "not complete": new Array(BUCKETS).fill(0) };
+  const counts = Object.fromEntries([...ENDED, "not complete"].map((kind) => [kind, new Array(BUCKETS).fill(0)]));
   for (const place of places) counts[ended[place]][Math.floor((t[place] - t0) / step)] += 1;
   return Object.entries(counts).flatMap(([kind, each]) => each.flatMap((n, bucket) => (
     n ? [{ from: t0 + bucket * step, to: t0 + (bucket + 1) * step, ended: kind, n }] : []

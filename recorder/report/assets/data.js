@@ -7,6 +7,7 @@ const SECONDS = new Set([
   "headers_s", "first_event_s", "ttft_s", "ttft_text_s", "stream_s", "tail_s", "duration_s", "gap_p50_s", "gap_p99_s",
   "gap_max_s", "stalled_s", "hold_s", "ttft_call_s", "duration_call_s",
 ]);
+const ENDED = ["complete", "open"];
 const SCALES = { tpot_s: 1e-6, cache_share: 1e-3 };
 
 async function inflated(stream) {
@@ -46,7 +47,7 @@ class Table {
     const { columns, names } = this;
     if (name === "group") return columns.model.map((model) => this.groupOf[model]);
     if (name === "t") return columns.wall_ms;
-    if (name === "ended") return this.column("outcome").map((outcome) => (outcome === "complete" ? outcome : "not complete"));
+    if (name === "ended") return this.column("outcome").map((one) => (ENDED.includes(one) ? one : "not complete"));
     if (name in names) return columns[name].map((value) => names[name][value]);
     const scale = SECONDS.has(name) ? UNIT_S : SCALES[name];
     return scale === undefined ? columns[name] : columns[name].map((value) => (value === null ? null : value * scale));

@@ -60,8 +60,10 @@ class Chart {
     spec.width = "container";
     spec.datasets = sets;
     if (typeof spec.height === "number") spec.autosize = { type: "fit-x", contains: "padding" };
+    const { clientWidth: width } = this.place;
+    const columns = width < 520 ? 2 : width < 800 ? 4 : 6;
     const options = {
-      actions: false, renderer: "svg", ast: true, config: this.config, tooltip: showTip, defaultStyle: false, logLevel: 1,
+      actions: false, renderer: "svg", ast: true, config: { ...this.config, legend: { ...this.config.legend, columns } }, tooltip: showTip, defaultStyle: false, logLevel: 1,
     };
     const { view } = await window.vegaEmbed(this.place, spec, options);
     this.view = view;

@@ -24,19 +24,18 @@ class Page {
 
   filters() {
     const { groups, names, columns } = this.table;
+    $("span").textContent = this.table.count ? `${this.table.count.toLocaleString("en")} streams, ${utc(columns.wall_ms[0])} to ${utc(columns.wall_ms.at(-1))} UTC` : "No streams yet.";
+    const tags = tagsOf(this.table);
+    const known = JSON.stringify([groups, names.outcome, tags]);
+    if (known === this.known) return; // live: what somebody is choosing from stays as it is
+    this.known = known;
     const boxes = groups.map((group) => {
       const checked = this.limits.models === null || this.limits.models.has(group);
       return element("label", {}, element("input", { type: "checkbox", value: group, checked }), ` ${group}`);
     });
     $("models").replaceChildren($("models").firstElementChild, ...boxes);
     options($("outcome"), "any", [...names.outcome].sort(), this.limits.outcome);
-    options($("tag"), "any", tagsOf(this.table), this.limits.tag);
-    const [first, last] = [columns.wall_ms[0], columns.wall_ms.at(-1)];
-    $("span").textContent = this.table.count ? `${this.table.count.toLocaleString("en")} streams, ${utc(first)} to ${utc(last)} UTC` : "No streams yet.";
-    for (const id of ["from", "to"]) {
-      $(id).min = local(first);
-      $(id).max = local(last + 1000);
-    }
+    options($("tag"), "any", tags, this.limits.tag);
   }
 
   listen() {
@@ -100,7 +99,7 @@ class Page {
   async find(id) {
     if (!this.about.live) return this.details.get(id) ?? null;
     const answer = await fetch(`stream?id=${encodeURIComponent(id)}`);
-    return answer.ok ? answer.json() : null;
+    return answer.ok ? inflated(answer.body) : null;
   }
 
   open(place) {
@@ -134,26 +133,24 @@ const moment = (text, ms) => (text ? Date.parse(`${text}${text.length === 16 ? "
 // Live: the data again, each time the server says that there is more.
 async function follow(page) {
   const say = (text) => ($("live").textContent = text);
-  const load = async () => page.show(await inflated((await fetch("data")).body));
-  $("live").hidden = false;
-  let busy = false;
-  let stale = false;
+  let version = "";
+  let wanted = null;
   const refresh = async () => {
-    stale = true;
-    if (busy) return;
-    busy = true;
-    while (stale) {
-      stale = false;
-      await load();
-    }
-    busy = false;
-    say(`live · ${new Date().toLocaleTimeString()}`);
+    if (wanted !== null) return (wanted = true);
+    do {
+      wanted = false;
+      const answer = await fetch("data");
+      version = answer.headers.get("x-version");
+      await page.show(await inflated(answer.body));
+      say(`live, as of ${new Date().toISOString().slice(11, 19)} UTC`);
+    } while (wanted);
+    return (wanted = null);
   };
+  $("live").hidden = false;
   await refresh();
-  const changes = new EventSource("changes");
+  const changes = new EventSource(`changes?since=${version}`);
   changes.onmessage = refresh;
   changes.onerror = () => say("the server has gone");
-  changes.onopen = () => say("live");
 }
 
 async function begin() {

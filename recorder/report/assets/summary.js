@@ -18,10 +18,11 @@ function drawSummary(table, places) {
 }
 
 function summaryLine(table, name, places) {
-  const share = (test) => (places.length ? `${((100 * places.filter(test).length) / places.length).toFixed(1)} %` : "–");
+  const over = places.filter((place) => table.get("outcome", place) !== "open");
+  const share = (test) => (over.length ? `${((100 * over.filter(test).length) / over.length).toFixed(1)} %` : "–");
   const known = {};
   for (const [, metric] of SPREADS) known[metric] ??= metric === "adjusted" ? null : table.sorted(places, metric);
-  known.adjusted = new Float64Array(places.length).fill(Infinity);
+  known.adjusted = new Float64Array(Math.max(over.length, known.ttft_s.length)).fill(Infinity);
   known.adjusted.set(known.ttft_s);
   const cells = [
     [places.length.toLocaleString("en")],
