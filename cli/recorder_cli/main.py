@@ -21,6 +21,7 @@ COMMANDS = {
     "ls": "List the streams of recordings.",
     "show": "Show one stream: request, response, every event with its time, metrics.",
     "stats": "Latency and outcomes, overall and by model.",
+    "plot": "Draw recordings in the terminal: how one metric is spread, or streams as timelines.",
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
     "report": "Draw recordings: one HTML file that works offline, or a picture of each chart.",

@@ -32,7 +32,7 @@ def write_charts(recorded: Recorded, directory: Path) -> list[Path]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     data = recorded.data
-    sets = _datasets(data, recorded.details)
+    sets = datasets(data, recorded.details)
     end = recorded.details[0]["end_s"] if recorded.details else 1.0
     written: list[Path] = []
     for name in CHARTS:
@@ -66,7 +66,8 @@ def _lines(caption: str, width: int = 130) -> list[str]:
     return lines
 
 
-def _datasets(data: Data, details: Sequence[Row]) -> dict[str, list[Row]]:
+def datasets(data: Data, details: Sequence[Row]) -> dict[str, list[Row]]:
+    """What the charts draw, by the name that their documents give it. `data` is of one stream at least."""
     rows = list(_rows(data))
     window = [{**row, "t": 0} for row in rows[:WINDOW]]
     sent = {row["stream"]: row for row in window}

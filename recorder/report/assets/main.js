@@ -19,7 +19,9 @@ class Page {
     this.about.count = data.count;
     $("title").textContent = visible(this.about.title);
     this.filters();
-    await this.draw();
+    const drawn = this.draw();
+    if (!this.linked) this.openLinked();
+    await drawn;
   }
 
   filters() {
@@ -106,7 +108,9 @@ class Page {
     if (place !== undefined) this.detail.open(this.table, place, this.places);
   }
 
+  // What the address names is shown at once, before all else is drawn.
   openLinked() {
+    this.linked = true;
     const id = new URLSearchParams(location.hash.slice(1)).get("stream");
     if (id !== null) this.open(this.table.places.get(id));
   }
@@ -166,7 +170,6 @@ async function begin() {
     page.notes();
     await page.show(data);
   }
-  page.openLinked();
   document.documentElement.dataset.drawn = "";
 }
 
