@@ -30,7 +30,9 @@ def ecdf(series: Mapping[str, Sequence[float]], unit: str, width: int) -> list[s
     for n, values in enumerate(known.values()):
         _draw(grid, values, low, high, MARKS[n % len(MARKS)])
     lines = [f"{_share(row):>{_LABEL}} ┤{''.join(cells).rstrip()}" for row, cells in enumerate(grid)]
-    legend = [f"{MARKS[n % len(MARKS)]} {name} (n = {len(values):,})" for n, (name, values) in enumerate(known.items())]
+    legend = [
+        f"{MARKS[n % len(MARKS)]} {name} (n = {len(values):,})" for n, (name, values) in enumerate(known.items())
+    ]
     return [*lines, *_axis(low, high, unit, room), *legend]
 
 

@@ -8,13 +8,13 @@ from time import perf_counter_ns
 
 import click
 
+from recorder.core.said import Said, as_object, block_text, said
 from recorder.log.streams import Stream
 from recorder.replayer.schedule import Pace, sleep_until
 
 from .errors import note
 from .output import in_colour, on_terminal
 from .reading import one_stream, path_argument, salvage_option
-from recorder.core.said import Said, as_object, block_text, said
 from .text import count, visible
 
 _FOREVER = 10**17

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from textwrap import wrap
 
 import click
 
@@ -21,7 +22,17 @@ from .text import NOTHING, seconds, width
 
 METRICS = (
     *("headers_s", "first_event_s", "ttft_s", "ttft_text_s", "stream_s", "duration_s", "gap_s", "gap_p50_s"),
-    *("gap_p99_s", "gap_max_s", "silence_max_s", "stalled_s", "tpot_s", "output_tps", "output_cps", "wait_s", "hold_s"),
+    *(
+        "gap_p99_s",
+        "gap_max_s",
+        "silence_max_s",
+        "stalled_s",
+        "tpot_s",
+        "output_tps",
+        "output_cps",
+        "wait_s",
+        "hold_s",
+    ),
 )
 _UNITS = {"output_tps": "tokens/s", "output_cps": "characters/s"}
 _BY = ("model", "outcome", "nothing")
@@ -32,10 +43,24 @@ _GROUPS = 8
 
 @click.command
 @paths_argument
-@click.option("--metric", type=click.Choice(METRICS), default="ttft_s", show_default=True, metavar="METRIC", help="Of each stream, or gap_s, all gaps together.")
+@click.option(
+    "--metric",
+    type=click.Choice(METRICS),
+    default="ttft_s",
+    show_default=True,
+    metavar="METRIC",
+    help="Of each stream, or gap_s, all gaps together.",
+)
 @click.option("--by", type=click.Choice(_BY), default="model", show_default=True, help="A curve for each.")
 @click.option("--timelines", is_flag=True, help="Instead, each stream as one line: waits, output, stalls, pings.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The first N timelines.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="The first N timelines.",
+)
 @salvage_option
 def plot(paths: tuple[Path, ...], metric: str, by: str, timelines: bool, limit: int, salvage: bool) -> None:
     """Draw recordings in the terminal: how one metric is spread, or streams as timelines.
@@ -58,7 +83,11 @@ def plot(paths: tuple[Path, ...], metric: str, by: str, timelines: bool, limit: 
 
 
 def _values(paths: tuple[Path, ...], metric: str, by: str, *, salvage: bool) -> dict[str, list[float]]:
-    key = {"model": "coalesce(request_model, model, '(unknown)')", "outcome": "outcome", "nothing": "'all streams'"}[by]
+    key = {
+        "model": "coalesce(request_model, model, '(unknown)')",
+        "outcome": "outcome",
+        "nothing": "'all streams'",
+    }[by]
     table = "events INNER JOIN streams USING (stream)" if metric == "gap_s" else "streams"
     query = (
         f"SELECT {key} AS name, list({metric}) FROM {table} WHERE {metric} IS NOT NULL "  # noqa: S608 - ours
@@ -83,7 +112,10 @@ def _spread(values: dict[str, list[float]], metric: str, room: int) -> Iterator[
 
 def _timelines(streams: list[Stream], room: int) -> Iterator[str]:
     """All on the scale of the longest."""
-    rows = [(stream, stream.timing()) for stream in sorted(streams, key=lambda one: (one.request.wall, one.request.mono))]
+    rows = [
+        (stream, stream.timing())
+        for stream in sorted(streams, key=lambda one: (one.request.wall, one.request.mono))
+    ]
     ends = [max((record.at for record in stream.records), default=0) / 1e9 for stream, _ in rows]
     longest = max(ends, default=0.0)
     if not longest:
@@ -96,4 +128,4 @@ def _timelines(streams: list[Stream], room: int) -> Iterator[str]:
         yield f"{stream.id[:8]}  {oneline(stream, columns, longest):<{columns}}  {took:>7}  {timing.outcome}"
     scale = f"{longest:.1f} s"
     yield f"{'':8}  {'0':<{columns - len(scale)}}{scale}"
-    yield LEGEND
+    yield from wrap(LEGEND, room)

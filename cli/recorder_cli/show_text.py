@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any, cast
 
 import click
@@ -13,12 +14,12 @@ import msgspec
 from msgspec.structs import asdict
 
 from recorder.core.records import End, Response
+from recorder.core.said import as_object, block_text
 from recorder.core.timing import Timing
 from recorder.log.streams import Stream
 
 from .oneline import LEGEND, oneline
 from .output import in_colour, on_terminal, print_rows
-from recorder.core.said import as_object, block_text
 from .text import count, number, plain, seconds, shorten, utc, visible
 from .timeline import abbreviated, columns, timeline
 
@@ -52,7 +53,7 @@ def _print(heading: str, lines: Iterator[str] | list[str]) -> None:
 
 def _timeline(stream: Stream, room: int) -> list[str]:
     line = oneline(stream, min(room, _LINE) - 2)
-    return [line, LEGEND] if line else []
+    return [line, *wrap(LEGEND, room - 2)] if line else []
 
 
 def _print_events(stream: Stream, *, full: bool, room: int) -> None:

@@ -10,10 +10,10 @@ from recorder.core import wire
 from recorder.core.arrivals import Stream as Arrivals
 from recorder.core.payload import lenient
 from recorder.core.records import Bytes, Event, Gap
+from recorder.core.said import as_object, said
 from recorder.log.streams import Stream
 
 from .output import Column, Row
-from recorder.core.said import as_object, said
 from .text import NOTHING, plain, shorten
 
 _SAYS_ENOUGH = {"ping", "message_stop", "content_block_start", "content_block_delta", "content_block_stop"}

@@ -81,7 +81,9 @@ def datasets(data: Data, details: Sequence[Row]) -> dict[str, list[Row]]:
         "heat": heat_rows(rows),
         "goodput": goodput_rows([row for row in rows if row["last"]], data.groups, LIMITS),
         "window": window,
-        "runs": [_run(run, sent[one["stream"]]) for one in details if one["stream"] in sent for run in one["runs"]],
+        "runs": [
+            _run(run, sent[one["stream"]]) for one in details if one["stream"] in sent for run in one["runs"]
+        ],
         "gaps": _gaps(data),
         **_compared(rows),
         **{name: one.get(name, []) for name in ("spans", "curve", "strip", "stalls", "pings")},
@@ -133,9 +135,7 @@ def _gaps(data: Data) -> list[Row]:
     for code, n in zip(data.gaps["codes"], data.gaps["counts"], strict=True):
         totals[code] = totals.get(code, 0) + n
     types = data.gaps["types"]
-    return [
-        {"type": types[code // 1000], "bin": code % 1000 - 500, "n": n} for code, n in sorted(totals.items())
-    ]
+    return [{"type": types[code // 1000], "bin": code % 1000 - 500, "n": n} for code, n in sorted(totals.items())]
 
 
 def _compared(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from importlib.resources import files as resources
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from msgspec import Struct
 
@@ -45,7 +45,7 @@ class Answers(Protocol):
 
 class Data(Struct, kw_only=True):
     """`columns`: of the streams, by when they were sent; `names`: what the numbers in a column of names stand
-    for. `gaps`: of stream `n` those from `starts[n]` up to `starts[n + 1]`, `codes` being `type * 1000 + bin + 500`.
+    for. `gaps`: of stream `n` those from `starts[n]` up to `starts[n + 1]`; `codes` are `type * 1000 + bin + 500`.
     """
 
     count: int
@@ -126,8 +126,11 @@ def _times(values: Iterable[float | None], scale: float) -> list[int | None]:
 def _numbered(values: Sequence[Any]) -> tuple[list[int], list[Any]]:
     """Each value as its place in a list of all that there are. Tags are mappings."""
     places: dict[Any, int] = {}
-    numbers = [places.setdefault(tuple(value.items()) if isinstance(value, dict) else value, len(places)) for value in values]
-    return numbers, list(places)
+    return [places.setdefault(_hashable(value), len(places)) for value in values], list(places)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(cast("dict[str, str]", value).items()) if isinstance(value, dict) else value
 
 
 def _gaps(rows: Iterable[tuple[Any, ...]], places: dict[str, int]) -> dict[str, list[Any]]:

@@ -69,7 +69,9 @@ def _request(stream: Stream) -> str | None:
         return None
     text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
     more = len(text) - _REQUEST
-    return text if more <= 0 else f"{text[:_REQUEST]}\n… {more:,} more characters; recorder show --request has them"
+    return (
+        text if more <= 0 else f"{text[:_REQUEST]}\n… {more:,} more characters; recorder show --request has them"
+    )
 
 
 def _error(end: End | None) -> str | None:
@@ -93,7 +95,9 @@ def _spans(stream: Arrivals) -> Iterator[Row]:
     for block in list(stream.blocks.values())[:40]:
         start = block.start if block.start is not None else block.first
         if start is not None:
-            yield _span(f"{block.index} {block.type or 'block'}", "block", start, block.stop or block.last or start)
+            yield _span(
+                f"{block.index} {block.type or 'block'}", "block", start, block.stop or block.last or start
+            )
     last = outputs[-1].at if outputs else stream.response.at if stream.response else None
     if stream.end and last is not None:
         yield _span("tail", "tail", last, stream.end.at)

@@ -1,4 +1,4 @@
-"""The page on the loopback, its data renewed while recordings grow. It is read, never written: GET is all there is.
+"""The page on the loopback, its data renewed while recordings grow. It only reads: GET is all there is.
 
 Whoever may connect must know two things: the address begins with a token that only the one who started this was
 told, and the Host header must name the loopback, or a page of another site could have its name point here.
@@ -10,8 +10,9 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -35,7 +36,7 @@ from .page import document, pack
 POLL_S = 0.5
 """How often is looked whether the files have changed, in seconds."""
 _REST = 4
-"""After loading, that many times as long as it took is rested: of a large recording the data is renewed less often."""
+"""After loading, that many times as long as it took is rested: what takes long to load is renewed less often."""
 _KEEP_S = 15.0
 _HOSTS = ["127.0.0.1", "localhost"]
 _HEADERS = {
@@ -58,6 +59,8 @@ class Source:
         self.paths = list(paths)
         self.version = 0
         self.packed = pack(empty_data())
+        self.is_closing: Callable[[], bool] = lambda: False
+        """Whether those who wait for changes are to be let go."""
         self._load = load
         self._seen: object = None
         self._live = Live(self.paths, everything=False, report=report)
@@ -103,7 +106,7 @@ def _state(segment: Path) -> tuple[Path, int, int]:
 def application(source: Source, token: str, tell: Callable[[str], None]) -> Starlette:
     """`tell` is told, once, why the data could not be renewed."""
     title = ", ".join(map(str, source.paths))
-    about = {"title": title, "notes": [], "reasons": {}, "live": True}
+    about: dict[str, Any] = {"title": title, "notes": [], "reasons": {}, "live": True}
     content = document(title, {"about": pack(about)}, connect="'self'")
 
     def index(_: Request) -> Response:
@@ -124,7 +127,7 @@ def application(source: Source, token: str, tell: Callable[[str], None]) -> Star
         return StreamingResponse(events, media_type="text/event-stream", headers=_HEADERS)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch, source, tell)
             yield
@@ -149,11 +152,11 @@ async def _watch(source: Source, tell: Callable[[str], None]) -> None:
         await anyio.sleep(max(POLL_S, _REST * (time.monotonic() - began)))
 
 
-async def _changes(source: Source, since: str) -> AsyncIterator[str]:
+async def _changes(source: Source, since: str) -> AsyncGenerator[str]:
     """An event for each version after `since`; a comment now and then, by which a closed connection is noticed."""
     yield ": follows\n\n"
     idle = 0.0
-    while True:
+    while not source.is_closing():
         if str(source.version) != since:
             since, idle = str(source.version), 0.0
             yield f"data: {since}\n\n"
@@ -171,9 +174,11 @@ def serve(source: Source, *, port: int, ready: Callable[[str], None], tell: Call
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
-        config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5)
+        server = uvicorn.Server(config)
+        source.is_closing = lambda: server.should_exit
         ready(f"http://127.0.0.1:{listener.getsockname()[1]}/{token}/")
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
         finally:
             source.close()

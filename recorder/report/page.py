@@ -18,9 +18,7 @@ import msgspec
 from .data import Recorded
 from .vega import CHARTS, asset, chart, library
 
-_PROGRAM = (
-    *("data", "aggregate", "summary", "draw", "charts", "compare", "table", "detail", "player", "main"),
-)
+_PROGRAM = (*("data", "aggregate", "summary", "draw", "charts", "compare", "table", "detail", "player", "main"),)
 """Files of `assets/`, read as one module in this order."""
 
 
@@ -36,9 +34,7 @@ def notes(recorded: Recorded) -> list[str]:
     wanted = len(recorded.choice.ids)
     said = ["Calls that did not ask for a stream, and streams whose request was not recorded, are left out."]
     if shown < data.count:
-        said.append(
-            f"Event by event there are {shown:,} of {data.count:,} streams; recorder report --details N includes more."
-        )
+        said.append(f"Event by event there are {shown:,} of {data.count:,} streams; --details N changes that.")
     if shown < wanted:
         said.append(f"{wanted - shown:,} more were wanted, but would have made the page too large.")
     if data.more_stalls:
@@ -61,13 +57,21 @@ def document(title: str, packed: dict[str, bytes], *, connect: str = "'none'") -
             "form-action 'none'",
         ]
     )
-    packed = {**packed, "charts": pack({"charts": {name: chart(name) for name in CHARTS}, "config": json.loads(asset("config.json"))})}
+    packed = {
+        **packed,
+        "charts": pack(
+            {"charts": {name: chart(name) for name in CHARTS}, "config": json.loads(asset("config.json"))}
+        ),
+    }
     parts = {
         "policy": html.escape(policy),
         "title": html.escape(_visible(title)),
         "style": _variables() + asset("page.css"),
         "licences": html.escape(asset("LICENCES.txt")),
-        "data": "\n".join(f'<script type="text/plain" id="packed-{name}">{_base64(blob)}</script>' for name, blob in packed.items()),
+        "data": "\n".join(
+            f'<script type="text/plain" id="packed-{name}">{_base64(blob)}</script>'
+            for name, blob in packed.items()
+        ),
         "programs": "\n".join(f'<script type="module">{program}</script>' for program in programs),
     }
     text = asset("page.html")
@@ -101,11 +105,15 @@ def _visible(text: str) -> str:
 
 def _variables() -> str:
     """The colours as variables: of the system's choice, or of the reader's."""
-    themes = {name: "".join(f"--{key}:{value};" for key, value in colours.items()) for name, colours in json.loads(asset("theme.json")).items()}
+    themes = {
+        name: "".join(f"--{key}:{value};" for key, value in colours.items())
+        for name, colours in json.loads(asset("theme.json")).items()
+    }
     light, dark = themes["light"], themes["dark"]
     return (
         f":root{{color-scheme:light;{light}}}\n"
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{color-scheme:dark;{dark}}}}}\n"
         f":root[data-theme=dark]{{color-scheme:dark;{dark}}}\n"
-        f"@media print{{:root,:root[data-theme=dark],:root:not([data-theme=light]){{color-scheme:light;{light}}}}}\n"
+        "@media print{:root,:root[data-theme=dark],:root:not([data-theme=light])"
+        f"{{color-scheme:light;{light}}}}}\n"
     )

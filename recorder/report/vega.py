@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from importlib import import_module
 from importlib.resources import files as resources
+from types import ModuleType
 from typing import Any
 
 _BUNDLE = "window.vegaEmbed = vegaEmbed;"
@@ -23,16 +23,12 @@ class MissingExtra(ImportError):
         super().__init__(f"{package} is not installed: pip install 'sse-recorder[report]'")
 
 
-def needed(module: str, package: str) -> Any:
-    """An optional package's module. Raises MissingExtra."""
+def _vl_convert() -> ModuleType:
     try:
-        return import_module(module)
+        import vl_convert
     except ImportError:
-        raise MissingExtra(package) from None
-
-
-def _vl_convert() -> Any:
-    return needed("vl_convert", "vl-convert-python")
+        raise MissingExtra("vl-convert-python") from None
+    return vl_convert
 
 
 @cache

@@ -8,8 +8,20 @@ from typing import Any
 from recorder.core.records import Record
 from recorder.report.data import Recorded, gather
 from tests.cli.recordings import (
-    STOP, block_start, block_stop, delta, every_kind, message_delta, message_start, sse, stream, text, text_chunks,
-    thinking, tool, write,
+    STOP,
+    block_start,
+    block_stop,
+    delta,
+    every_kind,
+    message_delta,
+    message_start,
+    sse,
+    stream,
+    text,
+    text_chunks,
+    thinking,
+    tool,
+    write,
 )  # fmt: skip
 
 MARKUP = "</script><script>window.owned=1</script><img src=x onerror='window.owned=1'>"

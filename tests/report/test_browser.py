@@ -51,7 +51,9 @@ def test_recorded_text_is_shown_and_never_run(browser: Any, address: str) -> Non
     assert opened.page.evaluate("window.owned") is None
     assert opened.page.locator("img, iframe, object").count() == 0
     shown = opened.page.locator("#text .block").first.evaluate("block => block.lastChild.data")
-    assert shown.startswith(MARKUP + BIDI.replace("\u202e", "\\u202e").replace("\u2066", "\\u2066").replace("\u200f", "\\u200f"))
+    assert shown.startswith(
+        MARKUP + BIDI.replace("\u202e", "\\u202e").replace("\u2066", "\\u2066").replace("\u200f", "\\u200f")
+    )
     assert "😀" in shown
     assert "░" in shown  # of the 1 MiB
     assert MARKUP in opened.text("#title")
@@ -190,7 +192,9 @@ def test_the_scrubber_goes_back_and_forth(browser: Any, address: str) -> None:
         opened.page.locator("#scrub").evaluate(
             f"(one) => {{ one.value = {seconds}; one.dispatchEvent(new Event('input')); }}"
         )
-        return "".join(opened.page.evaluate("[...document.querySelectorAll('#text .block')].map(b => b.lastChild.data)"))
+        return "".join(
+            opened.page.evaluate("[...document.querySelectorAll('#text .block')].map(b => b.lastChild.data)")
+        )
 
     assert [at(0.56), at(0.41), at(0.39), at(9)] == ["".join(WORDS[:4]), WORDS[0], "", "".join(WORDS)]
 
@@ -219,7 +223,9 @@ def test_a_recording_without_text_plays_as_blocks_of_its_length(browser: Any, tm
     opened = Opened(browser, file.as_uri(), stream=TEXT)
     opened.page.evaluate("page.detail.player.seek(9)")
 
-    assert opened.page.evaluate("document.querySelector('#text .block').lastChild.data") == "░" * len("".join(WORDS))
+    assert opened.page.evaluate("document.querySelector('#text .block').lastChild.data") == "░" * len(
+        "".join(WORDS)
+    )
     assert "Recorded without text" in opened.text("#stream-note")
     assert opened.errors == []
 
