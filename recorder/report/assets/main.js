@@ -170,7 +170,7 @@ async function begin() {
     page.notes();
     await page.show(data);
   }
-  document.documentElement.dataset.drawn = "";
+  document.documentElement.dataset.drawn = Math.round(performance.now());
 }
 
 begin().catch((error) => {
