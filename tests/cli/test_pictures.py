@@ -12,7 +12,7 @@ from recorder_cli.ecdf import MARKS, ecdf
 from recorder_cli.oneline import LEGEND, oneline
 
 from recorder.log.streams import Stream, read_streams
-from tests.cli.command import contents, recorder
+from tests.cli.command import recorder
 from tests.cli.recordings import (
     block_start,
     delta,
@@ -34,14 +34,14 @@ def only(path: Path) -> Stream:
 
 def test_report_writes_one_file_and_says_what_is_in_it(tmp_path: Path) -> None:
     source = write_all(tmp_path / "in" / "a.jsonl")
-    before = contents(source.parent)
+    before = source.read_bytes()
     done = recorder("report", source.parent, "-o", tmp_path / "r.html", "--details", "9", "--title", "Friday")
 
     assert done.exit_code == 0
     assert done.stdout == ""
     assert "71 streams, 9 of them event by event (--details)" in done.stderr
     assert "<title>Friday</title>" in (tmp_path / "r.html").read_text("utf-8")
-    assert contents(source.parent) == before
+    assert source.read_bytes() == before
 
 
 def test_report_draws_charts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
