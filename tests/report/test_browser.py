@@ -150,6 +150,22 @@ def test_the_filters_choose_by_model_outcome_tag_and_time(browser: Any, address:
     assert opened.errors == []
 
 
+def test_a_time_drawn_over_the_first_chart_is_a_filter(browser: Any, address: str, made: Recorded) -> None:
+    opened = Opened(browser, address)
+    box = opened.page.locator("#volume svg").bounding_box()
+    y = box["y"] + box["height"] / 2
+    opened.page.mouse.move(box["x"] + box["width"] / 2, y)
+    opened.page.mouse.down()
+    opened.page.mouse.move(box["x"] + box["width"] - 20, y, steps=4)
+    opened.page.mouse.up()
+    opened.page.locator("#count").filter(has_not_text=f"{made.data.count} of").wait_for()
+
+    first = opened.page.evaluate("Date.parse(document.querySelector('#from').value + 'Z')")
+    last = opened.page.evaluate("Date.parse(document.querySelector('#to').value + 'Z')") + 999
+    assert int(opened.text("#count").split()[0]) == sum(first <= t <= last for t in made.data.columns["wall_ms"])
+    assert opened.errors == []
+
+
 def test_a_stream_that_is_clicked_is_shown_and_the_keyboard_goes_on(browser: Any, address: str) -> None:
     opened = Opened(browser, address)
     page = opened.page
