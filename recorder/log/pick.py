@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,9 +14,13 @@ from .files import DamagedError, open_segment
 from .reader import MAX_LINE, RecordingError
 from .streams import Stream
 
+_EVENT = b'{"kind":"event","stream":"'
+"""How our writer begins the line of an event."""
+_HEADER = b'{"kind":"header"'
 _NAME = b'"stream":"'
 _WITHIN = 40
-"""Bytes from a line's start within which our writer names the stream."""
+"""Bytes from a line's start within which it names the stream."""
+_BLOCK = 1 << 20
 
 
 def pick_streams(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, Stream]:
@@ -29,32 +33,49 @@ def pick_streams(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, Stream]
     found: dict[str, Stream] = {}
     for path in paths if wanted else ():
         header: Header | None = None
-        for line in _lines(path):
-            if header is None or line.startswith(b'{"kind":"header"'):
+        for line in _candidates(path, wanted):
+            if line.startswith(_HEADER):
                 header = _header(line) or header
-            elif _may_be_of(line, wanted):
+            elif header is not None:
                 _take(line, path, header, wanted, found)
     return dict(sorted(found.items(), key=lambda one: (one[1].request.wall, one[1].request.mono)))
 
 
-def _lines(path: Path) -> Iterable[bytes]:
-    try:
-        with open_segment(path) as file:
-            while line := file.readline(MAX_LINE):
-                yield line
-    except DamagedError:
-        return
-    except OSError as error:
-        raise RecordingError(path, (error.strerror or str(error)).lower()) from None
+def _candidates(path: Path, wanted: set[bytes]) -> Iterator[bytes]:
+    """The lines that may be of a wanted stream: events of others are left out as cheaply as Python can."""
+    size = len(_EVENT)
+    for lines in _blocks(path):
+        yield from [
+            line
+            for line in lines
+            if (name := line[size : line.find(b'"', size)]) in wanted
+            or b"\\" in name
+            or (not line.startswith(_EVENT) and _may_be_of(line, wanted))
+        ]
 
 
 def _may_be_of(line: bytes, wanted: set[bytes]) -> bool:
-    """Whether the line is of a wanted stream; True, too, where it is not written as ours are."""
+    """Whether the line is of a wanted stream, or of none, or not written as ours are."""
     begin = line.find(_NAME, 0, _WITHIN) + len(_NAME)
     if begin < len(_NAME):
         return True
     name = line[begin : line.find(b'"', begin)]
     return name in wanted or b"\\" in name
+
+
+def _blocks(path: Path) -> Iterator[list[bytes]]:
+    """All lines, many at a time; a last one without an end is none, nor is one that is too long."""
+    rest = b""
+    try:
+        with open_segment(path) as file:
+            while block := file.read(_BLOCK):
+                *lines, rest = (rest + block).split(b"\n")
+                yield lines
+                rest = rest if len(rest) <= MAX_LINE else b""
+    except DamagedError:
+        return
+    except OSError as error:
+        raise RecordingError(path, (error.strerror or str(error)).lower()) from None
 
 
 def _header(line: bytes) -> Header | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 Row = dict[str, Any]
@@ -14,6 +15,9 @@ BUCKETS = 60
 _STEPS = 200
 _AROUND = 1
 """Parts of the time before and after one that its rolling percentiles are of, too."""
+_MARKS = 2000
+_GAPS = (("under 25 ms", 0.025), ("25 to 50 ms", 0.05))
+_LONG = "over 50 ms"
 _HOUR, _DAY = 3_600_000, 86_400_000
 LIMITED = ("all of them", "complete", "first token", "longest gap", "duration")
 
@@ -113,6 +117,26 @@ def shift_rows(a: Sequence[float], b: Sequence[float]) -> list[Row]:
         sign = "B slower" if after > before else "B faster"
         points.append({"p": p, "A": before, "B": after, "later": after - before, "sign": sign})
     return points
+
+
+def curve_rows(frames: Mapping[str, Sequence[Any]]) -> list[Row]:
+    """Characters so far, at each output or every so manyth."""
+    sums = list(accumulate(frames["chars"]))
+    last = len(sums) - 1
+    places = range(last + 1) if last < _MARKS else [n * last // (_MARKS - 1) for n in range(_MARKS)]
+    return [{"at": frames["at"][place], "chars": sums[place]} for place in places]
+
+
+def run_rows(frames: Mapping[str, Sequence[Any]]) -> list[Row]:
+    """The output as runs of gaps of one kind, at most `_MARKS`."""
+    runs: list[Row] = []
+    for start, end in pairwise(frames["at"]):
+        kind = next((name for name, limit in _GAPS if end - start < limit), _LONG)
+        if end > start and runs and runs[-1]["kind"] == kind:
+            runs[-1]["end"] = end
+        elif end > start:
+            runs.append({"kind": kind, "start": start, "end": end})
+    return runs[:_MARKS]
 
 
 def _known(rows: Iterable[Row], metric: str) -> list[float]:

@@ -86,7 +86,7 @@ def datasets(data: Data, details: Sequence[Row]) -> dict[str, list[Row]]:
         ],
         "gaps": _gaps(data),
         **_compared(rows),
-        **{name: one.get(name, []) for name in ("spans", "curve", "strip", "stalls", "pings")},
+        **{name: one.get(name, []) for name in ("spans", "strip", "stalls", "pings")},
     }
 
 

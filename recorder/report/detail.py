@@ -21,8 +21,6 @@ TEXT = 200_000
 _MARKS = 2_000
 """Points that one chart draws."""
 _REQUEST = 20_000
-_GAPS = (("under 25 ms", 25_000_000), ("25 to 50 ms", 50_000_000))
-_LONG = "over 50 ms"
 
 Row = dict[str, Any]
 
@@ -30,9 +28,9 @@ Row = dict[str, Any]
 def detail(stream: Stream) -> Row:
     """The stream as JSON has it; seconds since the send.
 
-    `spans`, `curve` and `strip` are the data of the charts of these names, `runs` those of the stream's bar in the
-    chart of requests. `frames` is what the player plays: of
-    each output its time, block, characters and text; None as text where it was not recorded, or is too long.
+    `spans` and `strip` are the data of the charts of these names. `frames` is what the player plays, and what the
+    curve is made of: of each output its time, block, characters and text; None as text where it was not recorded,
+    or is too long.
     """
     arrivals = Arrivals(stream.records)
     return {
@@ -48,9 +46,7 @@ def detail(stream: Stream) -> Row:
         "eager": stream.response is not None and stream.response.arrival is not None,
         "end_s": _s(arrivals.last_at),
         "spans": list(_spans(arrivals)),
-        "curve": _evenly(list(_curve(arrivals.outputs)), _MARKS),
         "strip": _largest(list(_strip(arrivals)), _MARKS),
-        "runs": list(_runs(arrivals))[:_MARKS],
         "pings": [{"at": _s(event.at)} for event in arrivals.events if event.event == "ping"][:_MARKS],
         "stalls": [
             {"start": _round(one.start_s), "end": _round(one.start_s + one.stall_s), "kind": one.kind}
@@ -107,13 +103,6 @@ def _span(kind: str, lane: str, start: int, end: int) -> Row:
     return {"lane": lane, "kind": kind, "start": _s(start), "end": _s(end)}
 
 
-def _curve(outputs: Sequence[Event]) -> Iterator[Row]:
-    total = 0
-    for event in outputs:
-        total += event.chars or 0
-        yield {"at": _s(event.at), "chars": total}
-
-
 def _strip(stream: Arrivals) -> Iterator[Row]:
     """The gaps: `who` of `hold` (the application held for most of it), `censored`, `wait` (for the server)."""
     for pause in stream.pauses:
@@ -125,26 +114,6 @@ def _strip(stream: Arrivals) -> Iterator[Row]:
             "gap": max(_s(pause.ns), 1e-5),
             "who": _who(inside, pause.ns),
         }
-
-
-def _runs(stream: Arrivals) -> Iterator[Row]:
-    """The output as runs of gaps of one kind."""
-    run: Row | None = None
-    for pause in stream.pauses:
-        if not isinstance(stream.arrivals[pause.before].record, Event) or not pause.ns:
-            continue
-        start, end = stream.arrivals[pause.before].at, stream.arrivals[pause.after].at
-        if isinstance(stream.arrivals[pause.after].record, End):
-            break
-        kind = next((name for name, limit in _GAPS if pause.ns < limit), _LONG)
-        if run and run["kind"] == kind:
-            run["end"] = _s(end)
-        else:
-            if run:
-                yield run
-            run = {"kind": kind, "start": _s(start), "end": _s(end)}
-    if run:
-        yield run
 
 
 def _who(inside: Sequence[Arrival], ns: int) -> str:

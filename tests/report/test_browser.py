@@ -88,6 +88,9 @@ def test_its_charts_show_what_python_computes(browser: Any, address: str, made: 
     for chart, name in enumerate(("sides", "shift")):
         view = f"page.compare.charts[{chart}].view"
         assert _sorted(_rows(opened, view, name, expected[name])) == _sorted(expected[name]), name
+    window = [run for run in expected["runs"] if run]
+    runs = _rows(opened, "page.charts.byName.gantt.view", "runs", window)
+    assert {run["stream"] for run in runs} >= {run["stream"] for run in window}
     gaps = _rows(opened, "page.charts.byName.gaps.view", "gaps", expected["gaps"])
     assert _sorted(gaps) == _sorted(expected["gaps"])
 

@@ -9,6 +9,7 @@ import pytest
 
 from recorder.core.arrivals import Stream as Arrivals
 from recorder.log.streams import Stream, read_streams
+from recorder.report.aggregate import curve_rows, run_rows
 from recorder.report.data import OPEN, OTHERS, UNIT_S, choose, empty_data, read_data
 from recorder.report.detail import EVENTS, TEXT, detail
 from tests.cli.recordings import (
@@ -125,7 +126,8 @@ def test_every_kind_of_stream_has_its_details(records: list[object], tmp_path: P
     timing = one.timing()
 
     assert sum(shown["frames"]["chars"]) == timing.output_chars
-    assert (shown["curve"][-1]["chars"] if shown["curve"] else 0) == timing.output_chars
+    curve = curve_rows(shown["frames"])
+    assert (curve[-1]["chars"] if curve else 0) == timing.output_chars
     if timing.ttft_s is not None:
         assert shown["frames"]["at"][0] == pytest.approx(timing.ttft_s)
     assert all(span["start"] <= span["end"] for span in shown["spans"])
@@ -150,8 +152,9 @@ def test_what_is_too_long_is_left_out_and_told(tmp_path: Path) -> None:
     assert shown["left_out"] == 6
     assert shown["frames"]["text"][:2] == [None, "ab"]
     assert len(shown["frames"]["at"]) == EVENTS
-    assert len(shown["curve"]) == 2000
-    assert shown["curve"][-1]["chars"] == TEXT + 1 + 2 * (EVENTS + 5)
+    curve = curve_rows(shown["frames"])
+    assert len(curve) == 2000
+    assert curve[-1]["chars"] == TEXT + 1 + 2 * (EVENTS - 1)
 
 
 def test_gaps_tell_who_waited(tmp_path: Path) -> None:
@@ -163,4 +166,4 @@ def test_gaps_tell_who_waited(tmp_path: Path) -> None:
     (one,) = streams_of(write(tmp_path / "a.jsonl", stream("5", slow))).values()
 
     assert [gap["who"] for gap in detail(one)["strip"]] == ["wait", "hold", "hold"]
-    assert [run["kind"] for run in detail(one)["runs"]] == ["over 50 ms", "under 25 ms"]
+    assert [run["kind"] for run in run_rows(detail(one)["frames"])] == ["over 50 ms", "under 25 ms"]

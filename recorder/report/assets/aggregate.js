@@ -3,6 +3,8 @@
 const BUCKETS = 60;
 const STEPS = 200;
 const AROUND = 1;
+const MARKS = 2000;
+const GAPS = [["under 25 ms", 0.025], ["25 to 50 ms", 0.05], ["over 50 ms", Infinity]];
 const LIMITED = ["all of them", "complete", "first token", "longest gap", "duration"];
 
 // Parts of the time from the first to the last of the streams: where it begins, how long a part is, in ms.
@@ -104,4 +106,26 @@ function shiftRows(a, b) {
     const [A, B] = [quantile(a, p), quantile(b, p)];
     return { p, A, B, later: B - A, sign: B > A ? "B slower" : "B faster" };
   });
+}
+
+// Characters so far, at each output or every so manyth.
+function curveRows({ at, chars }) {
+  let sum = 0;
+  const sums = chars.map((n) => (sum += n));
+  const last = sums.length - 1;
+  const places = last < MARKS ? [...sums.keys()] : Array.from({ length: MARKS }, (_, n) => Math.floor((n * last) / (MARKS - 1)));
+  return places.map((place) => ({ at: at[place], chars: sums[place] }));
+}
+
+// The output of a stream as runs of gaps of one kind.
+function runRows({ at }) {
+  const runs = [];
+  for (let n = 1; n < at.length; n++) {
+    const [start, end] = [at[n - 1], at[n]];
+    if (end <= start) continue;
+    const [kind] = GAPS.find(([, limit]) => end - start < limit);
+    if (runs.at(-1)?.kind === kind) runs.at(-1).end = end;
+    else runs.push({ kind, start, end });
+  }
+  return runs.slice(0, MARKS);
 }

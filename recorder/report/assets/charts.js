@@ -77,7 +77,7 @@ class Charts {
     const together = this.start.value === "" ? busy < (t1 - t0) / 1000 : this.start.value === "send";
     for (const row of rows) row.t = together ? 0 : (row.t - t0) / 1000;
     const runs = rows.flatMap(({ stream, model, t }) => (
-      (this.details.get(stream)?.runs ?? []).map(({ kind, start, end }) => ({ stream, model, kind, from: t + start, to: t + end }))
+      runRows(this.details.get(stream)?.frames ?? { at: [] }).map(({ kind, start, end }) => ({ stream, model, kind, from: t + start, to: t + end }))
     ));
     const last = this.first + shown.length;
     this.which.textContent = shown.length ? `${this.first + 1} to ${last} of ${places.length.toLocaleString("en")}, from ${utc(t0)}` : "";

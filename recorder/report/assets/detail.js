@@ -64,7 +64,8 @@ class Detail {
     $("player").hidden = one === null || !one.frames.at.length;
     if (!$("player").hidden) this.player.load(one, (time) => this.moved(time));
     const spans = one?.spans ?? roughSpans(table, place);
-    const [curve, strip, stalls, pings] = ["curve", "strip", "stalls", "pings"].map((name) => one?.[name] ?? []);
+    const [strip, stalls, pings] = ["strip", "stalls", "pings"].map((name) => one?.[name] ?? []);
+    const curve = one === null ? [] : curveRows(one.frames);
     const params = { end: one?.end_s ?? Math.max(...spans.map(({ end }) => end)) };
     await this.charts.waterfall.draw({ spans }, [], params);
     await this.charts.curve.draw(curve.length ? { curve, stalls, pings, now: [{ at: 0 }] } : {}, [], params);
