@@ -43,14 +43,14 @@ def pick_streams(paths: Iterable[Path], ids: Iterable[str]) -> dict[str, Stream]
 
 def _candidates(path: Path, wanted: set[bytes]) -> Iterator[bytes]:
     """The lines that may be of a wanted stream: events of others are left out as cheaply as Python can."""
-    size = len(_EVENT)
+    first = len(_EVENT)
+    last = first + min(map(len, wanted))
+    beginnings = {name[: last - first] for name in wanted}
     for lines in _blocks(path):
         yield from [
             line
             for line in lines
-            if (name := line[size : line.find(b'"', size)]) in wanted
-            or b"\\" in name
-            or (not line.startswith(_EVENT) and _may_be_of(line, wanted))
+            if line[first:last] in beginnings or (not line.startswith(_EVENT) and _may_be_of(line, wanted))
         ]
 
 
