@@ -7,7 +7,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .aggregate import ecdf, ecdf_rows, goodput_rows, heat_rows, quantile, rolling_rows, shift_rows, volume_rows
+from .aggregate import (
+    curve_rows,
+    ecdf,
+    ecdf_rows,
+    goodput_rows,
+    heat_rows,
+    quantile,
+    rolling_rows,
+    run_rows,
+    shift_rows,
+    volume_rows,
+)
 from .data import OTHERS, UNIT_S, Data, Recorded
 from .detail import Row
 from .vega import CHARTS, asset, chart, picture
@@ -82,8 +93,12 @@ def datasets(data: Data, details: Sequence[Row]) -> dict[str, list[Row]]:
         "goodput": goodput_rows([row for row in rows if row["last"]], data.groups, LIMITS),
         "window": window,
         "runs": [
-            _run(run, sent[one["stream"]]) for one in details if one["stream"] in sent for run in one["runs"]
+            _run(run, sent[each["stream"]])
+            for each in details
+            if each["stream"] in sent
+            for run in run_rows(each["frames"])
         ],
+        "curve": curve_rows(one["frames"]) if one else [],
         "gaps": _gaps(data),
         **_compared(rows),
         **{name: one.get(name, []) for name in ("spans", "strip", "stalls", "pings")},
