@@ -24,7 +24,7 @@ from .detail import Row
 from .vega import CHARTS, asset, chart, picture
 
 DRAWN = 1500
-"""Points of one chart: the slowest third of so many, and of the others every so manyth. More are a blot."""
+"""Points of one chart: the slowest tenth of so many, and of the others every so manyth. More are a blot."""
 LIMITS = {"ttft": 5.0, "gap": 2.0, "duration": 60.0}
 """Seconds that goodput is about, until the reader of the page says others."""
 WINDOW = 40
@@ -133,10 +133,10 @@ def _drawn(rows: Sequence[Row]) -> list[Row]:
     """The slowest, and of the others every so manyth."""
     if len(rows) <= DRAWN:
         return list(rows)
-    limit = sorted(row["ttft_s"] for row in rows)[-DRAWN // 3]
+    limit = sorted(row["ttft_s"] for row in rows)[-DRAWN // 10]
     slowest = [row for row in rows if row["ttft_s"] >= limit]
     rest = [row for row in rows if row["ttft_s"] < limit]
-    left = DRAWN - DRAWN // 3
+    left = DRAWN - DRAWN // 10
     return slowest + [rest[n * len(rest) // left] for n in range(left)]
 
 

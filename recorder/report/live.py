@@ -174,6 +174,7 @@ def serve(source: Source, *, port: int, ready: Callable[[str], None], tell: Call
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # whoever has the address may come at once, and waits until the server runs
         config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5)
         server = uvicorn.Server(config)
         source.is_closing = lambda: server.should_exit

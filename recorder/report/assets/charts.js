@@ -118,9 +118,9 @@ class Charts {
 function drawn(table, places) {
   if (places.length <= DRAWN) return places;
   const ttft = table.column("ttft_s");
-  const limit = table.sorted(places, "ttft_s").at(-DRAWN / 3);
+  const limit = table.sorted(places, "ttft_s").at(-DRAWN / 10);
   const slowest = places.filter((place) => ttft[place] >= limit);
   const rest = places.filter((place) => ttft[place] < limit);
-  const left = DRAWN - DRAWN / 3;
+  const left = DRAWN - DRAWN / 10;
   return [...slowest, ...Array.from({ length: left }, (_, n) => rest[Math.floor((n * rest.length) / left)])];
 }

@@ -13,7 +13,10 @@ class Compare {
     const figures = ["compare", "shift"].map((name) => element("figure", { class: "chart", id: `chart-${name}` }));
     this.section.append(
       element("h2", { id: "compare-title" }, "Compare"),
-      element("div", { class: "controls" }, element("label", {}, "A ", this.sides[0]), element("label", {}, "B ", this.sides[1]), element("label", {}, "by ", this.metric)),
+      element(
+        "div", { class: "controls" },
+        element("label", {}, "A ", this.sides[0]), element("label", {}, "B ", this.sides[1]), element("label", {}, "by ", this.metric),
+      ),
       this.said,
       element("div", { class: "columns" }, ...figures),
     );

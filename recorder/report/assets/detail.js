@@ -77,7 +77,9 @@ class Detail {
     if (one === null) said.push(`Its events are not in this page: recorder show PATH ${this.table.get("stream", this.place)} has them.`);
     if (one?.error) said.push(one.error);
     if (one?.textless) said.push("Recorded without text: the player shows blocks of its length.");
-    if (one?.frames.text.some((text, n) => text === null && one.frames.chars[n]) && !one.textless) said.push("Some of its text is too long for this page: the player shows blocks of its length.");
+    if (!one?.textless && one?.frames.text.some((text, n) => text === null && one.frames.chars[n])) {
+      said.push("Some of its text is too long for this page: the player shows blocks of its length.");
+    }
     if (one?.left_out) said.push(`The last ${one.left_out.toLocaleString("en")} outputs are not in this page.`);
     if (one?.eager) said.push("The tap read ahead of the application: times are of its own reads.");
     $("stream-note").hidden = !said.length;
@@ -87,8 +89,7 @@ class Detail {
   numbers(table, place) {
     const rows = NUMBERS.map((name) => [name, table.get(name, place)]).filter(([, value]) => value !== null && value !== undefined);
     $("numbers").replaceChildren(...rows.map(([name, value]) => {
-      const text = name.endsWith("_s") ? (name === "tpot_s" ? value.toFixed(5) : seconds(value)) : typeof value === "number" ? String(Math.round(value * 1000) / 1000) : value;
-      return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, text));
+      return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, numberText(name, value)));
     }));
   }
 
@@ -112,6 +113,12 @@ class Detail {
     this.drawn = now;
     view.data("now", [{ at: time }]).runAsync();
   }
+}
+
+function numberText(name, value) {
+  if (name === "tpot_s") return value.toFixed(5);
+  if (name.endsWith("_s")) return seconds(value);
+  return typeof value === "number" ? String(Math.round(value * 1000) / 1000) : value;
 }
 
 // What the row of a stream tells, where its events are not here.

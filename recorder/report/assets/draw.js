@@ -62,9 +62,9 @@ class Chart {
     if (typeof spec.height === "number") spec.autosize = { type: "fit-x", contains: "padding" };
     const { clientWidth: width } = this.place;
     const columns = width < 520 ? 2 : width < 800 ? 4 : 6;
-    const options = {
-      actions: false, renderer: "svg", ast: true, config: { ...this.config, legend: { ...this.config.legend, columns } }, tooltip: showTip, defaultStyle: false, logLevel: 1,
-    };
+    const config = { ...this.config, legend: { ...this.config.legend, columns } };
+    // `ast`: expressions are interpreted, for the page's policy forbids to make programs of text
+    const options = { actions: false, renderer: "svg", ast: true, config, tooltip: showTip, defaultStyle: false, logLevel: 1 };
     const { view } = await window.vegaEmbed(this.place, spec, options);
     this.view = view;
     view.addEventListener("click", (_, item) => item?.datum?.stream && this.onclick?.(item.datum.stream));

@@ -26,7 +26,9 @@ class Page {
 
   filters() {
     const { groups, names, columns } = this.table;
-    $("span").textContent = this.table.count ? `${this.table.count.toLocaleString("en")} streams, ${utc(columns.wall_ms[0])} to ${utc(columns.wall_ms.at(-1))} UTC` : "No streams yet.";
+    const count = this.table.count.toLocaleString("en");
+    const time = () => `${utc(columns.wall_ms[0])} to ${utc(columns.wall_ms.at(-1))} UTC`;
+    $("span").textContent = this.table.count ? `${count} streams, ${time()}` : "No streams yet.";
     const tags = tagsOf(this.table);
     const known = JSON.stringify([groups, names.outcome, tags]);
     if (known === this.known) return; // live: what somebody is choosing from stays as it is
@@ -120,7 +122,8 @@ class Page {
     const why = Object.entries(reasons).map(([reason, n]) => `${n} ${reason}`).join(", ");
     $("inside").textContent = live
       ? "Choose a stream to see it event by event."
-      : `Choose a stream to see it. Those in bold (${this.details.size.toLocaleString("en")}: ${why}) are here event by event, with a player; of the others there are only the numbers.`;
+      : `Choose a stream to see it. Those in bold (${this.details.size.toLocaleString("en")}: ${why}) are here ` +
+        "event by event, with a player; of the others there are only the numbers.";
     $("note-list").replaceChildren(...notes.map((note) => element("li", {}, note)));
     $("notes").hidden = !notes.length;
   }
