@@ -13,6 +13,11 @@ MUST = (
     r"recorder_cli/py\.typed",
     r"recorder/FORMAT\.md",
     r"recorder/analytics/sql/.+\.sql",
+    r"recorder/report/assets/page\.html",
+    r"recorder/report/assets/.+\.js",
+    r"recorder/report/assets/charts/.+\.json",
+    r"recorder/report/assets/LICENCES\.txt",
+    r"recorder/report/sql/.+\.sql",
     r"recorder/fixtures/.+\.jsonl",
 )
 

@@ -32,6 +32,7 @@ OURS = {
     "recording": {"log", "core", "analytics"},
     "hygiene": {"log", "core", "replayer", "version"},
     "instrument": {"tap"},  # what `python -m recorder.instrument` runs
+    "report": {"log", "core"},  # what it asks of tables it is given
     "server": {"tap", "replayer", "version"},
     "modes": {"tap", "replayer", "log"},
     "pytest_plugin": {"modes", "pytest_faults", "tap", "replayer", "log"},
@@ -48,7 +49,7 @@ OURS["cli"] = set(OURS)
 THIRD_PARTIES = {
     "msgspec": set(OURS),
     "anthropic": {"tap", "replayer", "contract", "demo"},
-    "anyio": {"tap", "replayer", "contract"},
+    "anyio": {"tap", "replayer", "contract", "report"},
     "backports": {"core"},
     "httpx2": {"tap", "replayer", "modes", "testing", "recorded", "contract", "demo"},
     "duckdb": {"analytics", "recording"},
@@ -56,7 +57,11 @@ THIRD_PARTIES = {
     "pytest": {"pytest_plugin", "pytest_faults"},
     "click": {"cli"},
     "rich": {"cli"},
+    "starlette": {"report"},
+    "uvicorn": {"report"},
+    "vl_convert": {"report"},
 }
+OF_EXTRAS = {"starlette", "uvicorn", "vl_convert"}
 
 STANDARD = sys.stdlib_module_names | {"compression"}  # from 3.14 on
 
@@ -194,7 +199,7 @@ def test_an_import_that_the_house_allows_is_not_found(module: str, source: str) 
 
 
 def test_importing_the_library_imports_none_of_the_heavy_packages() -> None:
-    program = "import sys, recorder; print(*sorted({'anthropic', 'duckdb', 'httpx2'} & set(sys.modules)))"
+    program = "import sys, recorder; print(*sorted({'anthropic', 'duckdb', 'httpx2', 'starlette', 'vl_convert'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
 
@@ -202,4 +207,8 @@ def test_importing_the_library_imports_none_of_the_heavy_packages() -> None:
 def test_every_third_party_that_may_enter_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split("[^a-z0-9]", requirement)[0] for requirement in project["dependencies"]}
-    assert declared == THIRD_PARTIES.keys() - {"pytest"}  # who uses the pytest plugin has it
+    assert declared == THIRD_PARTIES.keys() - OF_EXTRAS - {"pytest"}  # who uses the pytest plugin has it
+    optional = {
+        re.split("[^a-z0-9-]", requirement)[0] for requirement in project["optional-dependencies"]["report"]
+    }
+    assert {name.removesuffix("-python").replace("-", "_") for name in optional} == OF_EXTRAS

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any, cast
 
 import click
@@ -17,6 +18,7 @@ from recorder.core.said import as_object, block_text
 from recorder.core.timing import Timing
 from recorder.log.streams import Stream
 
+from .oneline import LEGEND, oneline
 from .output import in_colour, on_terminal, print_rows
 from .text import count, number, plain, seconds, shorten, utc, visible
 from .timeline import abbreviated, columns, timeline
@@ -37,6 +39,7 @@ def print_stream(stream: Stream, *, full: bool) -> None:
     _print(f"stream {stream.id}  {ended}", _origin(stream))
     _print("request", [shorten(line, limit) for line in _request(stream)])
     _print("response", [shorten(line, limit) for line in _response(stream)])
+    _print("timeline", _timeline(stream, room))
     _print_events(stream, full=full, room=room)
     _print("end", _end(stream))
     _print("metrics", _grid(_metrics(timing), room))
@@ -46,6 +49,11 @@ def _print(heading: str, lines: Iterator[str] | list[str]) -> None:
     click.echo(click.style(visible(heading), bold=True) if in_colour() else visible(heading))
     for line in lines:
         click.echo(f"  {visible(line)}")
+
+
+def _timeline(stream: Stream, room: int) -> list[str]:
+    line = oneline(stream, min(room, _LINE) - 2)
+    return [line, *wrap(LEGEND, room - 2)] if line else []
 
 
 def _print_events(stream: Stream, *, full: bool, room: int) -> None:

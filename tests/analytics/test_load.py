@@ -263,6 +263,7 @@ def test_loading_while_a_writer_appends(tmp_path: Path) -> None:
                 ).rows
                 assert events == highest >= seen
                 seen = events
+                del found  # which has the database open
                 del found  # it has the file open
     assert writer.returncode == 0
     assert seen > 0
