@@ -9,10 +9,10 @@ from pathlib import Path
 
 import openai
 import pytest
-from tests.tap.colours import all_of, got, run
 
 import recorder
 from recorder.testing import Reply, Upstream
+from recorder.testing.contract.colours import all_of, got, run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MS = 1_000_000

@@ -19,11 +19,11 @@ from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from tests.tap.colours import COLOURS, all_of, new_client, run, within
 
 import recorder
 from recorder.log.verify import verify
 from recorder.testing import Reply, Upstream, bedrock_reply, message_events
+from recorder.testing.contract.colours import COLOURS, all_of, new_client, run, within
 from tests.tap.calls import ASK, TEXTS, hello
 from tests.tap.test_platforms import PLATFORMS, client
 
