@@ -29,12 +29,13 @@ OURS = {
     "faults": {"replayer"},  # the public names of recorder.replayer.faults
     "interop": {"log", "core", "version"},
     "recording": {"log", "core", "analytics"},
-    "server": {"tap", "replayer", "version"},
+    "child": set(),
+    "server": {"child", "tap", "replayer", "log", "core", "version"},
     "modes": {"tap", "replayer", "log"},
     "pytest_plugin": {"modes", "tap", "replayer", "log"},
     "testing": {"recorded"},  # an upstream that shared our parser would agree with its mistakes,
     "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them
-    "check": {"demo", "testing", "recorded", "faults", "replayer", "log", "core"},
+    "check": {"child", "demo", "testing", "recorded", "faults", "replayer", "log", "core"},
     "demo": {"recorder", "tap", "replayer", "testing", "recorded", "recording", "log", "core", "version"},
 }
 OURS["recorder"] = set(OURS)  # the public names, loaded on first use
@@ -45,9 +46,9 @@ THIRD_PARTIES = {
     "anthropic": {"tap", "replayer", "demo"},
     "anyio": {"tap", "replayer"},
     "backports": {"core"},
-    "httpx2": {"tap", "replayer", "modes", "testing", "recorded", "demo"},
+    "httpx2": {"tap", "replayer", "server", "modes", "testing", "recorded", "demo"},
     "duckdb": {"analytics", "recording"},
-    "h11": {"testing"},
+    "h11": {"testing", "server"},
     "pytest": {"pytest_plugin"},
     "click": {"cli"},
     "rich": {"cli"},

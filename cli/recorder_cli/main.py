@@ -24,6 +24,10 @@ COMMANDS = {
     "tail": "Watch streams as they happen.",
     "sql": "Run a query over recordings as tables.",
     "play": "Print the text of a stream as it arrived, in its own time.",
+    "record": "Run a program, in any language, and record what it asks of Claude.",
+    "replay": "Run a program, in any language, answered from recordings.",
+    "proxy": "Record what any client asks, as a proxy in front of the API.",
+    "serve": "Answer any client from recordings, over HTTP.",
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",
     "verify": "Check that recordings are whole and say what they contain.",
@@ -37,12 +41,15 @@ EXIT_CODES = """\b
 Exit codes:
   0    all is well
   1    the check failed: verify found problems, scan found secrets, check a
-       fault that was not survived
+       fault that was not survived, replay a request that was not recorded or
+       a stream that was not asked for
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk
   4    a corrupt line (--salvage reads the rest)
   5    the SQL query failed
+  126, 127  the program that record or replay is to run cannot be run, or is
+       not there; otherwise these two exit as it does
   70   a bug of ours (--debug shows where)
   130  interrupted
   141  the reader of the output went away

@@ -45,6 +45,8 @@ class Replay(stand_in.Answerer):
     faults: what goes wrong on purpose (`recorder.faults`): a fault, its text, or a function that gives one for
     each attempt, from the recorded stream that answers it and how often the same was asked before.
 
+    repeat: once all streams that are equal were served, begin again with the first.
+
     Raises RecordingError when the recording cannot be read, FaultError for a text that is no fault, and ValueError
     for an unknown option.
     """
@@ -60,6 +62,7 @@ class Replay(stand_in.Answerer):
         match: Matcher | None = None,
         hint: str = "Record it again if the change is meant.",
         faults: Faults | None = None,
+        repeat: bool = False,
     ) -> None:
         if timing not in ("instant", "recorded"):
             raise ValueError(f"timing is {timing!r}; it is 'instant' or 'recorded'")
@@ -76,6 +79,7 @@ class Replay(stand_in.Answerer):
             match=match,
             hint=hint,
             faults=faults,
+            repeat=repeat,
         )
         super().__init__(os.fspath(path))
         self.problems: list[Problem] = []
@@ -88,10 +92,10 @@ class Replay(stand_in.Answerer):
             for stream in streams
             if stream.is_without_text
         ]
-        self._shelf = Shelf(whole, self.name, ignore=ignore, match=match, hint=hint)
+        self._shelf = Shelf(whole, self.name, repeat=repeat, ignore=ignore, match=match, hint=hint)
         self._instant = timing == "instant"
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
-        self._transport = ReplayTransport(self._answer)
+        self._transport = ReplayTransport(self.answer)
         self._injector = None if faults is None else Injector(faults, instant=self._instant)
         self._ended: Ended = "unknown"
 
@@ -187,14 +191,16 @@ class Replay(stand_in.Answerer):
             max_attempts=max_attempts,
         )
 
-    def _answer(self, request: httpx2.Request) -> Serving:
+    def answer(self, request: httpx2.Request) -> Serving:
+        """What answers the request; it counts as served. Raises NoMatch."""
         self.requests += 1
         one = asked(request)
         if self._injector is None:
-            return Serving(self._script(self._shelf.take(one)), self._instant)
+            stream = self._shelf.take(one)
+            return Serving(self._script(stream), self._instant, stream=stream.id)
         script_of = at_once if self._instant else self._script
         served = self._injector.serve(self._shelf.key(one), lambda: self._shelf.take(one), script_of)
-        return Serving(served.script, self._instant, served)
+        return Serving(served.script, self._instant, served, stream=served.stream.id)
 
     def _script(self, stream: Stream) -> Script:
         script = script_of(stream)

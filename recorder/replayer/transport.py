@@ -31,6 +31,8 @@ class Serving(NamedTuple):
     script: Script
     instant: bool
     watcher: Watcher | None = None
+    stream: str = ""
+    """Id of the recorded stream."""
 
 
 Answer = Callable[[httpx2.Request], Serving]
@@ -63,7 +65,7 @@ class _Turn:
     """One request and its answer: what the client waits for, and what it sees; the same in both colours."""
 
     def __init__(self, serving: Serving, request: httpx2.Request, sent: int, carrier: Carrier) -> None:
-        self.script, self._instant, self.watcher = serving
+        self.script, self._instant, self.watcher = serving.script, serving.instant, serving.watcher
         self.waits = not self._instant or self.script.timed
         self._request, self._sent = request, sent
         self._carrier: Carrier = carrier

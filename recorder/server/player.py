@@ -1,0 +1,129 @@
+"""The replay server: recorded streams answer over HTTP, in their timing, broken as they broke."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from time import perf_counter_ns
+from typing import Any
+
+import httpx2
+
+from recorder.replayer.errors import NoMatch
+from recorder.replayer.schedule import sleep_until_async
+from recorder.replayer.script import Script
+from recorder.replayer.session import Replay
+from recorder.replayer.transport import Serving
+
+from .exchange import Exchange, Headers, error_document
+from .guard import TOKEN_HEADER
+from .journal import Entry, Journal, Miss, Result, metrics
+
+MISS_STATUS = 404
+_NO_RETRY = ("x-should-retry", "false")
+"""The SDKs heed it: to ask again would change nothing."""
+
+
+class Player:
+    """Answers from `replay`."""
+
+    result: Result = "served"
+
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
+        self._playing: set[asyncio.Task[None]] = set()
+
+    def serve(self, exchange: Exchange, entry: Entry) -> None:
+        """Answer with the stream that was recorded of the same request."""
+        request = _request_of(exchange)
+        try:
+            serving = self.replay.answer(request)
+        except NoMatch as error:
+            entry.result, entry.miss = "miss", Miss.of(error)
+            document = error_document("no_match", str(error))
+            exchange.answer_json(MISS_STATUS, document, headers=[_NO_RETRY])
+            return
+        entry.served = serving.stream
+        entry.fault = getattr(serving.watcher, "fault", None) or None
+        playing = asyncio.get_running_loop().create_task(_play(exchange, entry, serving))
+        self._playing.add(playing)
+        playing.add_done_callback(self._playing.discard)
+        exchange.on_gone = playing.cancel
+
+    def health(self) -> dict[str, Any]:
+        """What `/__recorder/health` adds."""
+        replay = self.replay
+        return {"replays": replay.name, "streams": len(replay.streams), "unused": len(replay.unused)}
+
+    def journal(self) -> dict[str, Any]:
+        """What `/__recorder/journal` adds."""
+        return {"unused": [stream.id for stream in self.replay.unused]}
+
+    def metrics(self, journal: Journal) -> str:
+        """Prometheus text."""
+        return metrics(journal, None, None)
+
+    def close(self) -> None:
+        """Nothing is held but what is being served."""
+
+
+async def _play(exchange: Exchange, entry: Entry, serving: Serving) -> None:
+    script, watcher = serving.script, serving.watcher
+    waits = not serving.instant or script.timed
+    began = exchange.began
+    try:
+        if script.headers_at is not None:
+            await _until(began, script.headers_at if waits else 0)
+            exchange.respond(script.status, _headers(serving), _reason(script.status))
+        for piece in script.pieces:
+            await _until(began, piece.at if waits else 0)
+            await exchange.writable()
+            if watcher is not None:
+                watcher.gave()
+            exchange.send(piece.data)
+        await _until(began, script.end_at if waits else 0)
+        await _end(exchange, entry, script)
+    finally:
+        if watcher is not None:
+            watcher.over(None)
+
+
+async def _until(began: int, at: int) -> None:
+    if at and perf_counter_ns() < began + at:
+        await sleep_until_async(began + at)
+
+
+async def _end(exchange: Exchange, entry: Entry, script: Script) -> None:
+    how = script.ending.how
+    if how == "read":
+        exchange.finish()
+        return
+    entry.result = "broken"
+    entry.error = script.ending.error.message if script.ending.error else None
+    if how == "hang":
+        await asyncio.Event().wait()  # until the client goes away, or the server ends
+    exchange.break_off(reset=how in ("reset", "refused"))
+
+
+def _headers(serving: Serving) -> Headers:
+    script = serving.script
+    headers = script.sent_headers(whole=script.ending.how == "read")
+    if serving.instant and script.status >= 400:
+        headers["retry-after-ms"] = "0.001"  # the SDKs take it before `retry-after`, and do not sleep
+    return [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+
+
+def _reason(status: int) -> bytes:
+    try:
+        return http.HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b""
+
+
+def _request_of(exchange: Exchange) -> httpx2.Request:
+    incoming = exchange.incoming
+    ours = TOKEN_HEADER.decode()
+    headers = [(name, value) for name, value in incoming.pairs() if name != ours]
+    return httpx2.Request(
+        incoming.method, f"http://recorder{incoming.target}", headers=headers, content=incoming.body
+    )
