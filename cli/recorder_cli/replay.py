@@ -46,4 +46,5 @@ def replay(
         raise Failure(str(error), Exit(error.code)) from None
     if not ran.journal.results:
         warn(nothing_asked(ran.url))
-    return ran.status or told_replay(player, ran.journal)
+    code = told_replay(player, ran.journal)
+    return ran.status or code

@@ -171,6 +171,11 @@ class Connection(asyncio.Protocol):
     def _take_head(self, head: h11.Request) -> None:
         if (refusal := self._hub.refusal(head)) is not None:
             raise _Refused(refusal)
+        if (
+            sum(len(name) + len(value) for name, value in head.headers) + len(head.target)
+            > self._limits.head_bytes
+        ):
+            raise _Refused(Refusal(431, "the headers are too large"))  # h11 lets them pass when they came at once
         length = dict(head.headers).get(b"content-length", b"0")
         if int(length) > self._limits.body_bytes:
             raise _Refused(self._too_large())
