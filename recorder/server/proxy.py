@@ -7,6 +7,7 @@ records of that stream alone.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from time import perf_counter_ns
 from typing import Any
@@ -14,17 +15,14 @@ from typing import Any
 import h11
 from msgspec.structs import replace
 
-from recorder.core.fingerprint import attempt_of
-from recorder.core.records import ErrorInfo, Header
-from recorder.core.redact import credentials
-from recorder.tap.body import Watch
+from recorder.core.records import Header
 from recorder.tap.calls import Calls
-from recorder.tap.credentials import of_url
 from recorder.tap.middleware import Tap
 
 from .exchange import Exchange, Headers, error_document
 from .guard import TOKEN_HEADER
 from .journal import Entry, Journal, Result, Streams, metrics
+from .scribe import Scribe
 from .upstream import Broken, Link, Pool
 
 _HOP_BY_HOP = frozenset(
@@ -60,11 +58,11 @@ class Proxy:
         incoming, origin = exchange.incoming, self._pool.origin
         headers = _request_headers(incoming.headers, origin.authority, len(incoming.body), incoming.method)
         url = f"{origin.url}{incoming.target}"
-        watch = self._begin(incoming.method, url, headers, incoming.body)
+        scribe = Scribe(self._tap)
+        scribe.begin(self._calls, incoming.method, url, headers, incoming.body)
         head = h11.Request(method=incoming.method, target=f"{origin.path}{incoming.target}", headers=headers)
-        relay = Relay(exchange, entry, self._tap, watch)
-        if watch is not None:
-            entry.stream = watch.attempt.stream
+        entry.stream = scribe.stream
+        relay = Relay(exchange, entry, scribe)
         if (link := self._pool.idle()) is not None:
             relay.send(link, head)
             return
@@ -97,7 +95,7 @@ class Proxy:
 
     async def _connect(self, relay: Relay, head: h11.Request) -> None:
         try:
-            link = await self._pool.connect(relay.note)
+            link = await self._pool.connect(relay.scribe.step)
         except TimeoutError:
             relay.unreachable(504, Broken("httpx2.ConnectTimeout", "the connection took too long"))
         except OSError as error:
@@ -105,38 +103,19 @@ class Proxy:
         else:
             relay.send(link, head)
 
-    def _begin(self, method: str, url: str, headers: Headers, body: bytes) -> Watch | None:
-        """None when it is not recorded."""
-        tap = self._tap
-        try:
-            pairs = [(name.decode("ascii").lower(), value.decode("latin-1")) for name, value in headers]
-            attempt = attempt_of(dict(pairs))
-            tap.learn([*credentials(pairs), *of_url(url)])
-            call = self._calls.call_of(method, url, body, attempt)
-            return tap.begin(method=method, url=url, headers=pairs, body=body, call=call, attempt=attempt)
-        except Exception as error:
-            tap.internal_error(error)
-            return None
-
 
 class Relay:
     """One request on its way, and its answer."""
 
-    def __init__(self, exchange: Exchange, entry: Entry, tap: Tap, watch: Watch | None) -> None:
+    def __init__(self, exchange: Exchange, entry: Entry, scribe: Scribe) -> None:
+        self.scribe = scribe
         self._exchange = exchange
         self._entry = entry
-        self._tap = tap
-        self._watch = watch
         self._link: Link | None = None
         self._asked = perf_counter_ns()
         """Since when the next chunk is waited for."""
         exchange.on_gone = self.gone
         exchange.on_flow = self._flow
-
-    def note(self, step: str, info: dict[str, object]) -> None:
-        """A step of the connection."""
-        if self._watch is not None:
-            self._watch.connection.note(step, info)
 
     def send(self, link: Link, head: h11.Request) -> None:
         if self._exchange.over:  # while the connection was made the client went away
@@ -144,12 +123,12 @@ class Relay:
             return
         self._link = link
         self._exchange.on_gone = self.gone
-        self.note("http11.send_request_headers.started", {})
+        self.scribe.step("http11.send_request_headers.started", {})
         link.request(head, self._exchange.incoming.body, self)
 
     def unreachable(self, status: int, broken: Broken) -> None:
         """There is no answer to pass on, and no way to have the client's own connection refused."""
-        self._end_record(perf_counter_ns(), broken)
+        self.scribe.ended(perf_counter_ns(), 0, "failed", broken)
         self._entry.failed(broken.message)
         message = f"recorder: the upstream cannot be reached: {broken.message}"
         self._exchange.answer_json(status, error_document("api_error", message))
@@ -158,59 +137,37 @@ class Relay:
         """The client went away: nobody waits for the answer."""
         if self._link is not None:
             self._link.abort()
-        if self._watch is not None:
-            self._watch.closed()
+        self.scribe.closed()
 
     # What the upstream's connection tells
 
     def sent(self) -> None:
-        self.note("http11.send_request_body.complete", {})
-        self.note("http11.receive_response_headers.started", {})
+        self.scribe.step("http11.send_request_body.complete", {})
+        self.scribe.step("http11.receive_response_headers.started", {})
 
     def informed(self, event: h11.InformationalResponse) -> None:
         if event.status_code != 100:
             self._exchange.inform(event.status_code, event.headers.raw_items(), event.reason)
 
     def answered(self, event: h11.Response, now: int) -> None:
-        headers = event.headers.raw_items()
-        self._exchange.respond(event.status_code, _response_headers(headers), event.reason)
+        self._exchange.respond(event.status_code, _response_headers(event.headers.raw_items()), event.reason)
+        self.scribe.answered(event, now)
         self._asked = now
-        watch = self._watch
-        if watch is None:
-            return
-        try:
-            self.note("http11.receive_response_headers.complete", {})
-            pairs = [(name.decode("ascii").lower(), value.decode("latin-1")) for name, value in headers]
-            http = f"HTTP/{event.http_version.decode('ascii')}"
-            tap = self._tap
-            watch.answered(
-                now - watch.sent, event.status_code, pairs, http=http, before=lambda: tap.learn(credentials(pairs))
-            )
-        except Exception as error:
-            self._not_recorded(error)
 
     def chunk(self, data: bytes, now: int) -> None:
         self._exchange.send(data)
-        if (watch := self._watch) is not None:
-            try:
-                watch.chunk(now, now - self._asked, data)
-            except Exception as error:
-                self._not_recorded(error)
+        self.scribe.chunk(now, now - self._asked, data)
         self._asked = now
 
     def ended(self, trailers: Headers, now: int) -> None:
         self._exchange.finish(trailers)
-        if self._watch is not None:
-            try:
-                self._watch.end(now, now - self._asked, "read")
-            except Exception as error:
-                self._not_recorded(error)
+        self.scribe.ended(now, now - self._asked, "read")
 
     def broke(self, broken: Broken, now: int) -> None:
         """It breaks for the client as it broke for us."""
         self._exchange.break_off(reset=broken.reset)
         self._entry.failed(broken.message)
-        self._end_record(now, broken)
+        self.scribe.ended(now, now - self._asked, "failed", broken)
 
     def cork(self) -> None:
         self._exchange.cork()
@@ -223,19 +180,6 @@ class Relay:
             self._link.flow(flows)
         if flows:
             self._asked = perf_counter_ns()
-
-    def _end_record(self, now: int, broken: Broken) -> None:
-        if self._watch is None:
-            return
-        try:
-            error = ErrorInfo(type=broken.error, message=broken.message)
-            self._watch.end(now, now - self._asked, "failed", error)
-        except Exception as failure:
-            self._not_recorded(failure)
-
-    def _not_recorded(self, error: Exception) -> None:
-        self._watch = None
-        self._tap.internal_error(error)
 
 
 def _request_headers(headers: Headers, authority: str, size: int, method: str) -> Headers:
@@ -271,4 +215,6 @@ def _named_by_connection(headers: Headers) -> set[bytes]:
 def _said(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not to be trusted: {error.verify_message}"
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno).lower()  # asyncio's own words name addresses
     return error.strerror or str(error)
