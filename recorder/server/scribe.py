@@ -20,7 +20,7 @@ from .upstream import Broken
 
 
 class Scribe:
-    """What is told after a failure, or of a stream there was no room for, is let go. Times are `perf_counter_ns`."""
+    """What is told after a failure, or of a stream without room, is let go. Times are `perf_counter_ns`."""
 
     def __init__(self, tap: Tap) -> None:
         self._tap = tap

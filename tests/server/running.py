@@ -6,8 +6,10 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from recorder.server.app import Answerer, Server
 from recorder.server.limits import DEFAULT, Limits
@@ -30,16 +32,11 @@ class Running:
         self.port = int(url.rpartition(":")[2])
         self._loop = loop
 
+    def begin_stop(self, grace_s: float) -> Future[None]:
+        return asyncio.run_coroutine_threadsafe(self.server.close(grace_s), self._loop)
+
     def stop(self, grace_s: float = 5.0) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.close(grace_s), self._loop).result(30)
-
-    def call(self, function: Callable[[], object]) -> object:
-        """What the function gives, called on the server's own thread."""
-
-        async def called() -> object:
-            return function()
-
-        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(30)
+        self.begin_stop(grace_s).result(30)
 
 
 @contextmanager
@@ -106,7 +103,7 @@ class RawUpstream:
             except Exception as error:
                 self.errors.append(error)
 
-    def __enter__(self) -> RawUpstream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -117,6 +114,10 @@ class RawUpstream:
             thread.join()
         if kind is None:
             assert not self.errors, self.errors
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def head_of(connection: socket.socket) -> bytes:
@@ -138,10 +139,10 @@ def asked(port: int, request: bytes) -> bytes:
 
 
 def rest_of(connection: socket.socket) -> bytes:
-    data = b""
+    data = bytearray()
     while chunk := connection.recv(65536):
         data += chunk
-    return data
+    return bytes(data)
 
 
 def status_of(answer: bytes) -> int:

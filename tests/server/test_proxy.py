@@ -27,7 +27,7 @@ from recorder.server.proxy import Proxy, ProxyTap
 from recorder.server.upstream import Pool, origin_of
 from recorder.tap.body import Watch
 from recorder.testing import Received, Reply, Step, Upstream, message_events
-from tests.server.running import ASK, KEY, RawUpstream, head_of, proxied, rest_of, running
+from tests.server.running import ASK, KEY, RawUpstream, connected, head_of, proxied, rest_of, running
 
 MS = 1_000_000
 OTHER = "another-secret-0123456789"
@@ -42,10 +42,6 @@ def chunk(data: bytes) -> bytes:
 
 def streams_in(path: Path) -> list[Stream]:
     return list(recorder.open(path).streams())
-
-
-def connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def test_the_sdk_sees_through_it_what_it_sees_without_it(tmp_path: Path) -> None:
@@ -96,7 +92,8 @@ def test_what_it_records_is_what_a_tap_records(tmp_path: Path) -> None:
     assert [one.data for one in ours.chunks()] == [one.data for one in taps.chunks()]
     assert ours.message() == taps.message()
     assert ours.request.body == taps.request.body
-    assert ours.response is not None and taps.response is not None
+    assert ours.response is not None
+    assert taps.response is not None
     assert ours.response.headers == taps.response.headers
     assert ours.response.phases is not None
     assert ours.response.phases.connect is not None
