@@ -18,7 +18,7 @@ from tests.cli.command import heed_interrupts
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (recorder .*?)(?:\s+#.*)?$", README, re.MULTILINE)
-TESTED_ELSEWHERE = ("demo", "check", "tail")
+TESTED_ELSEWHERE = ("demo", "check", "tail", "record", "replay", "proxy", "serve")
 MS = 1_000_000
 
 
