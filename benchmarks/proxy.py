@@ -166,6 +166,7 @@ def compare(options: argparse.Namespace, rate: float) -> None:
         ways = {"direct": direct, "proxied": process.args[-1]}
         if options.rival:
             ways["aiohttp"] = stack.enter_context(rival(direct))
+        started_s = _cpu_s(process.pid)
         rates, p50, p99 = ({name: list[float]() for name in ways} for _ in range(3))
         read = 0
         for _ in range(options.runs):
@@ -175,7 +176,7 @@ def compare(options: argparse.Namespace, rate: float) -> None:
                 for kept, value in ((rates, reached), (p50, cuts[49] * 1e3), (p99, cuts[98] * 1e3)):
                     kept[name].append(value)
                 read += events if name == "proxied" else 0
-        peak, cpu_s = _peak_mib(process.pid), _cpu_s(process.pid)
+        peak, cpu_s = _peak_mib(process.pid), _cpu_s(process.pid) - started_s
         process.send_signal(signal.SIGTERM)
         process.wait()
         kept = sum(len(stream.events) for stream in recorder.open(out).streams())
@@ -197,7 +198,7 @@ def _peak_mib(pid: int) -> float:
 
 
 def _cpu_s(pid: int) -> float:
-    """Of all its threads, start-up included."""
+    """Of all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

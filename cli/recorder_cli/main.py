@@ -48,8 +48,8 @@ Exit codes:
        recording, written by a newer version, permission denied, a full disk
   4    a corrupt line (--salvage reads the rest)
   5    the SQL query failed
-  126, 127  the program that record or replay is to run cannot be run, or is
-       not there; otherwise these two exit as it does
+  126  the program that record or replay is to run cannot be run
+  127  it is not there; otherwise these two exit as it does
   70   a bug of ours (--debug shows where)
   130  interrupted
   141  the reader of the output went away

@@ -26,10 +26,6 @@ class Incoming(Struct, frozen=True, kw_only=True):
     wall: int
     """Unix time in ns when it had been read."""
 
-    def pairs(self) -> list[tuple[str, str]]:
-        """The headers as text, names in lower case."""
-        return [(name.decode("ascii").lower(), value.decode("latin-1")) for name, value in self.headers]
-
 
 class Line(Protocol):
     """The connection that an exchange is on."""

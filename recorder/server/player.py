@@ -7,6 +7,7 @@ import http
 from time import perf_counter_ns
 from typing import Any
 
+import h11
 import httpx2
 
 from recorder.replayer.errors import NoMatch
@@ -35,7 +36,12 @@ class Player:
 
     def serve(self, exchange: Exchange, entry: Entry) -> None:
         """Answer with the stream that was recorded of the same request."""
-        request = _request_of(exchange)
+        try:
+            request = _request_of(exchange)
+        except httpx2.InvalidURL as error:
+            entry.failed(str(error))
+            exchange.answer_json(400, error_document("invalid_request_error", f"recorder: {error}"))
+            return
         try:
             serving = self.replay.answer(request)
         except NoMatch as error:
@@ -83,6 +89,9 @@ async def _play(exchange: Exchange, entry: Entry, serving: Serving) -> None:
             exchange.send(piece.data)
         await _until(began, script.end_at if waits else 0)
         await _end(exchange, entry, script)
+    except h11.LocalProtocolError as error:  # recorded, or made by a fault, but nothing that HTTP can say
+        entry.failed(str(error))
+        exchange.break_off()
     finally:
         if watcher is not None:
             watcher.over(None)
@@ -122,8 +131,7 @@ def _reason(status: int) -> bytes:
 
 def _request_of(exchange: Exchange) -> httpx2.Request:
     incoming = exchange.incoming
-    ours = TOKEN_HEADER.decode()
-    headers = [(name, value) for name, value in incoming.pairs() if name != ours]
+    headers = [(name, value) for name, value in incoming.headers if name.lower() != TOKEN_HEADER]
     return httpx2.Request(
         incoming.method, f"http://recorder{incoming.target}", headers=headers, content=incoming.body
     )

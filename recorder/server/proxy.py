@@ -195,12 +195,10 @@ def _request_headers(headers: Headers, authority: str, size: int, method: str) -
 
 def _response_headers(headers: Headers) -> Headers:
     """As the upstream sent them, but for what is between it and us."""
-    named = _named_by_connection(headers)
-    return [
-        (name, value)
-        for name, value in headers
-        if name.lower() == b"trailer" or (name.lower() not in _HOP_BY_HOP and name.lower() not in named)
-    ]
+    dropped = (_HOP_BY_HOP | _named_by_connection(headers)) - {b"trailer"}
+    if any(name.lower() == b"transfer-encoding" for name, _ in headers):
+        dropped |= {b"content-length"}  # which then does not hold
+    return [(name, value) for name, value in headers if name.lower() not in dropped]
 
 
 def _named_by_connection(headers: Headers) -> set[bytes]:

@@ -7,13 +7,14 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import h11
 import httpx2
 
 from .exchange import Headers
+from .tunnel import Tunnel, Way, request_for, way_to
 
 CONNECT_S = 30.0
 IDLE_S = 15.0
@@ -201,12 +202,25 @@ class Link(asyncio.Protocol):
         self._transport.close()
 
 
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
+
+
+async def _connected(
+    make: Callable[[], _Protocol], host: str, port: int, note: Note
+) -> tuple[asyncio.Transport, _Protocol]:
+    note("connection.connect_tcp.started", {})
+    made = await asyncio.get_running_loop().create_connection(make, host, port, happy_eyeballs_delay=0.25)
+    note("connection.connect_tcp.complete", {})
+    return made
+
+
 class Pool:
-    """The connections to one upstream."""
+    """The connections to one upstream. Raises ValueError for a proxy in the environment that cannot be used."""
 
     def __init__(self, origin: Origin, *, context: ssl.SSLContext | None = None) -> None:
         self.origin = origin
         self._context = context or (httpx2.create_ssl_context() if origin.tls else None)
+        self._way = way_to(origin.host) if origin.tls else None
         self._idle: list[Link] = []
         self._closed = False
 
@@ -222,11 +236,7 @@ class Pool:
         """A new connection. Raises OSError (ssl.SSLError among them) and TimeoutError."""
         async with asyncio.timeout(CONNECT_S):
             loop, origin = asyncio.get_running_loop(), self.origin
-            note("connection.connect_tcp.started", {})
-            transport, link = await loop.create_connection(
-                lambda: Link(self), origin.host, origin.port, happy_eyeballs_delay=0.25
-            )
-            note("connection.connect_tcp.complete", {})
+            transport, link = await (self._through(self._way, note) if self._way else self._straight(note))
             if self._context is None:
                 return link
             note("connection.start_tls.started", {})
@@ -240,6 +250,25 @@ class Pool:
                 raise ConnectionResetError("the connection was lost in the TLS handshake")
             link.carried_by(secure)
             return link
+
+    async def _straight(self, note: Note) -> tuple[asyncio.Transport, Link]:
+        return await _connected(lambda: Link(self), self.origin.host, self.origin.port, note)
+
+    async def _through(self, way: Way, note: Note) -> tuple[asyncio.Transport, Link]:
+        """By way of a proxy."""
+        request = request_for(way, self.origin.host, self.origin.port)
+        transport, tunnel = await _connected(lambda: Tunnel(request), way.host, way.port, note)
+        note("http11.send_request_headers.started", {"request": request})
+        try:
+            await tunnel.done
+        except BaseException:
+            transport.abort()
+            raise
+        note("http11.receive_response_headers.complete", {})
+        link = Link(self)
+        transport.set_protocol(link)
+        link.connection_made(transport)
+        return transport, link
 
     def keep(self, link: Link) -> bool:
         """Have it for the next request; False when there are enough."""

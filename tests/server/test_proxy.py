@@ -209,6 +209,20 @@ def test_an_answer_without_a_length_ends_where_the_connection_ends(tmp_path: Pat
             assert rest_of(old).endswith(b"\r\n\r\nabc")
 
 
+def test_a_length_beside_chunks_does_not_hold(tmp_path: Path) -> None:
+    def answer(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(
+            OK.replace(b"\r\n\r\n", b"\r\nContent-Length: 1\r\n\r\n") + chunk(b"abc") + b"0\r\n\r\n"
+        )
+        connection.recv(1)
+
+    with RawUpstream(answer) as upstream, proxied(tmp_path, upstream.url) as (proxy, _):
+        response = httpx2.get(f"{proxy.url}/v1/models")
+    assert response.text == "abc"
+    assert "content-length" not in response.headers
+
+
 def test_redirects_are_passed_on_and_not_followed(tmp_path: Path) -> None:
     reply = Reply(status=307, headers={"location": "http://evil.example/", "content-length": "0"})
     with Upstream([reply]) as upstream, proxied(tmp_path, upstream.url) as (proxy, _):
@@ -250,6 +264,7 @@ def test_a_prefix_of_the_upstream_stands_before_the_path(tmp_path: Path) -> None
         assert upstream.received[0].target == "/gateway/v1/models?limit=3&x=%2F..%2F"
 
 
+@pytest.mark.slow
 def test_a_body_of_100_mib_goes_up_and_comes_down_whole(tmp_path: Path) -> None:
     size = 100 << 20
 
@@ -436,6 +451,57 @@ def test_tls_is_verified(tmp_path: Path, name: str, trusted: bool, status: int) 
         assert stream.response is not None
         assert stream.response.phases is not None
         assert stream.response.phases.tls is not None
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_proxy_of_the_environment_is_asked_for_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    authority, context = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(context)
+    heads: list[bytes] = []
+
+    with _TLS(authority, "api.example") as upstream:
+
+        def answer(connection: socket.socket) -> None:
+            heads.append(head_of(connection))
+            if not allowed:
+                connection.sendall(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+                return
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with connected(int(upstream.url.rpartition(":")[2])) as onward:
+                back = threading.Thread(target=_pump, args=(onward, connection))
+                back.start()
+                _pump(connection, onward)
+                back.join()
+
+        with RawUpstream(answer) as way:
+            for name in ("HTTPS_PROXY", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+                monkeypatch.delenv(name, raising=False)
+            monkeypatch.setenv("https_proxy", way.url.replace("http://", "http://user:pass%20word@"))
+            pool = Pool(origin_of("https://api.example"), context=context)
+            with ProxyTap(tmp_path) as tap, running(Proxy(tap, pool, Streams())) as proxy:
+                response = httpx2.get(f"{proxy.url}/v1/models")
+    [head] = heads
+    assert head.startswith(b"CONNECT api.example:443 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in head
+    [stream] = streams_in(tmp_path)
+    if not allowed:
+        assert response.status_code == 502
+        assert "the proxy of the environment refuses, with status 407" in response.text
+        return
+    assert (response.status_code, response.text) == (200, "data: 1\n\n")
+    assert stream.response is not None
+    assert stream.response.phases is not None
+    assert stream.response.phases.tunnel is not None
+    assert stream.response.phases.tls is not None
 
 
 def test_a_client_that_reads_slowly_slows_the_upstream(tmp_path: Path) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from recorder.replayer.session import Replay
 from recorder.server.app import check_bind
 from recorder.server.limits import Limits
+from recorder.server.player import Player
 from recorder.server.upstream import origin_of
 from recorder.testing import Received, Reply, Upstream
-from tests.server.running import Running, asked, proxied, rest_of, status_of
+from tests.server.running import Running, asked, proxied, rest_of, running, status_of
 
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 TOKEN = "a-token-of-ours-1234"
 GOOD = b"GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
@@ -239,3 +245,51 @@ def test_the_upstream_is_the_one_that_was_named() -> None:
     assert origin_of("https://api.anthropic.com/").url == "https://api.anthropic.com"
     assert origin_of("http://[::1]:80/gateway/").url == "http://[::1]/gateway"
     assert origin_of("https://a.example:8443").authority == "a.example:8443"
+
+
+PIECES = [
+    *(b"GET ", b"POST ", b"/v1/messages", b"/%00", b" HTTP/1.1", b" HTTP/1.0", b"\r\n", b"\n", b"\r", b"\r\n\r\n"),
+    *(b"Host: localhost", b"Host: ", b"Content-Length: 3", b"Content-Length: -3", b"Transfer-Encoding: chunked"),
+    *(
+        b"Connection: close",
+        b"Expect: 100-continue",
+        b"Upgrade: websocket",
+        b"X: \xff\xfe",
+        b"abc",
+        b"3\r\nabc\r\n",
+    ),
+    *(b"0\r\n\r\n", b" ", b"\t", b"\x00", b"{", b"[", b"?a=b", b"%", b"://", b"|", b"<>"),
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=8)), max_size=25).map(b"".join))
+def test_any_bytes_at_all_get_statuses_or_silence_and_the_next_is_served(
+    servers: list[Running], caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    """Requests made of what requests are made of, well ordered to begin with, or not."""
+    for server in servers:
+        for request_ in (sent, post(b"Connection: close", sent)):
+            answer = asked_and_closed(server.port, request_)
+            assert answer == b"" or re.match(rb"HTTP/1\.1 (1|2|4|5)\d\d ", answer), answer
+        assert status_of(asked(server.port, get(b"/__recorder/health"))) == 200
+    assert [record for record in caplog.records if record.name in ("asyncio", "recorder")] == []
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Running]]:
+    path = tmp_path_factory.mktemp("fuzz")
+    with Upstream(_answer) as upstream, proxied(path, upstream.url, capture="timing") as (proxy, _):
+        with running(Player(Replay(FIXTURES / "text.jsonl", repeat=True))) as player:
+            yield [proxy, player]
+
+
+def asked_and_closed(port: int, request_: bytes) -> bytes:
+    """What comes back until nothing more does; our side of the connection is closed after the request."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(request_)
+        connection.settimeout(0.05)
+        try:
+            return rest_of(connection)
+        except (TimeoutError, ConnectionError):
+            return b""
