@@ -145,12 +145,14 @@ def _relay(listening: socket.socket, upstream_url: str) -> None:
 
 
 @contextmanager
-def rival(url: str) -> Generator[str]:
+def rival(url: str) -> Generator[tuple[str, int]]:
+    """Its URL and its process."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         process = multiprocessing.get_context("fork").Process(target=_relay, args=(listening, url))
         process.start()
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            assert process.pid is not None
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", process.pid
         finally:
             process.terminate()
             process.join()
@@ -163,20 +165,22 @@ def compare(options: argparse.Namespace, rate: float) -> None:
         direct = stack.enter_context(upstream(EVENTS, gap_s))
         out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         process = stack.enter_context(proxy(direct, out))
-        ways = {"direct": direct, "proxied": process.args[-1]}
+        ways, pids = {"direct": direct, "proxied": process.args[-1]}, {"proxied": process.pid}
         if options.rival:
-            ways["aiohttp"] = stack.enter_context(rival(direct))
-        started_s = _cpu_s(process.pid)
+            ways["aiohttp"], pids["aiohttp"] = stack.enter_context(rival(direct))
+        _, once, _ = asyncio.run(_load(ways["proxied"], 1, 0, 0))  # what is done but once
+        cpu_s = {name: -_cpu_s(pid) for name, pid in pids.items()}
         rates, p50, p99 = ({name: list[float]() for name in ways} for _ in range(3))
-        read = 0
+        read = dict.fromkeys(ways, 0)
         for _ in range(options.runs):
             for name, url in ways.items():
                 reached, events, ttft = asyncio.run(_load(url, options.streams, options.seconds, gap_s))
                 cuts = quantiles(ttft, n=100, method="inclusive")
                 for kept, value in ((rates, reached), (p50, cuts[49] * 1e3), (p99, cuts[98] * 1e3)):
                     kept[name].append(value)
-                read += events if name == "proxied" else 0
-        peak, cpu_s = _peak_mib(process.pid), _cpu_s(process.pid) - started_s
+                read[name] += events
+        cpu_us = {name: (cpu_s[name] + _cpu_s(pid)) / read[name] * 1e6 for name, pid in pids.items()}
+        peak = _peak_mib(process.pid)
         process.send_signal(signal.SIGTERM)
         process.wait()
         kept = sum(len(stream.events) for stream in recorder.open(out).streams())
@@ -186,10 +190,11 @@ def compare(options: argparse.Namespace, rate: float) -> None:
         added99 = median(one - plain for one, plain in zip(p99[name], p99["direct"], strict=True))
         print(
             f"  {name:<8}{median(rates[name]):>8,.0f} events/s   first token p50 {median(p50[name]):7.2f} ms "
-            f"({added50:+.2f})   p99 {median(p99[name]):7.2f} ms ({added99:+.2f})"
+            f"({added50:+.2f})   p99 {median(p99[name]):7.2f} ms ({added99:+.2f})",
+            end=f"   CPU {cpu_us[name]:.0f} µs an event\n" if name in cpu_us else "\n",
         )
-    print(f"  {read:,} events read through the proxy, {kept:,} in its files", end="; ")
-    print(f"its CPU {cpu_s / read * 1e6:.0f} µs an event, its memory at most {peak:.0f} MiB")
+    print(f"  {read['proxied']:,} events read through the proxy, {kept - once:,} in its files", end="; ")
+    print(f"its memory at most {peak:.0f} MiB")
 
 
 def _peak_mib(pid: int) -> float:

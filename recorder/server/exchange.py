@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -11,6 +12,7 @@ import h11
 import msgspec
 from msgspec import Struct
 
+_UNVERSIONED = re.compile(r"/messages(?=[/?]|$)")
 Headers = list[tuple[bytes, bytes]]
 """In order, names spelt as they came."""
 
@@ -25,6 +27,12 @@ class Incoming(Struct, frozen=True, kw_only=True):
     body: bytes
     wall: int
     """Unix time in ns when it had been read."""
+
+
+def versioned(target: str) -> str:
+    """The target with the version of the API before it, where that was left out: the AI SDK takes
+    ANTHROPIC_BASE_URL for a URL that has it already, and the API has no such path."""
+    return f"/v1{target}" if _UNVERSIONED.match(target) else target
 
 
 class Line(Protocol):

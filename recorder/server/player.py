@@ -16,7 +16,7 @@ from recorder.replayer.script import Script
 from recorder.replayer.session import Replay
 from recorder.replayer.transport import Serving
 
-from .exchange import Exchange, Headers, error_document
+from .exchange import Exchange, Headers, error_document, versioned
 from .guard import TOKEN_HEADER
 from .journal import Entry, Journal, Miss, Result, metrics
 
@@ -132,6 +132,5 @@ def _reason(status: int) -> bytes:
 def _request_of(exchange: Exchange) -> httpx2.Request:
     incoming = exchange.incoming
     headers = [(name, value) for name, value in incoming.headers if name.lower() != TOKEN_HEADER]
-    return httpx2.Request(
-        incoming.method, f"http://recorder{incoming.target}", headers=headers, content=incoming.body
-    )
+    url = f"http://recorder{versioned(incoming.target)}"
+    return httpx2.Request(incoming.method, url, headers=headers, content=incoming.body)

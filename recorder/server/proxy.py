@@ -19,7 +19,7 @@ from recorder.core.records import Header
 from recorder.tap.calls import Calls
 from recorder.tap.middleware import Tap
 
-from .exchange import Exchange, Headers, error_document
+from .exchange import Exchange, Headers, error_document, versioned
 from .guard import TOKEN_HEADER
 from .journal import Entry, Journal, Result, Streams, metrics
 from .scribe import Scribe
@@ -57,10 +57,11 @@ class Proxy:
         """Answer with what the upstream answers."""
         incoming, origin = exchange.incoming, self._pool.origin
         headers = _request_headers(incoming.headers, origin.authority, len(incoming.body), incoming.method)
-        url = f"{origin.url}{incoming.target}"
+        target = incoming.target if origin.path.endswith("/v1") else versioned(incoming.target)
+        url = f"{origin.url}{target}"
         scribe = Scribe(self._tap)
         scribe.begin(self._calls, incoming.method, url, headers, incoming.body)
-        head = h11.Request(method=incoming.method, target=f"{origin.path}{incoming.target}", headers=headers)
+        head = h11.Request(method=incoming.method, target=f"{origin.path}{target}", headers=headers)
         entry.stream = scribe.stream
         relay = Relay(exchange, entry, scribe)
         if (link := self._pool.idle()) is not None:

@@ -1,8 +1,7 @@
-// The same with the AI SDK: the parts of its full stream.
-import { createAnthropic } from "@ai-sdk/anthropic";
+// The same with the AI SDK: the parts of its full stream. It wants /v1 in ANTHROPIC_BASE_URL, where it is not set.
+import { anthropic } from "@ai-sdk/anthropic";
 import { jsonSchema, streamText, tool } from "ai";
 
-const anthropic = createAnthropic({ baseURL: process.env.ANTHROPIC_BASE_URL + "/v1" });
 const anything = tool({ inputSchema: jsonSchema({ type: "object", additionalProperties: true }) });
 
 for (const name of process.argv.slice(2)) {
