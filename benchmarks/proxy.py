@@ -3,8 +3,8 @@
     python benchmarks/proxy.py [--streams 200] [--seconds 5] [--runs 3] [--rival]
 
 Upstream, proxy and load are three processes; the proxy is the command, and it records. In turns, in one run:
-direct and proxied (with `--rival` also a relay of aiohttp on both sides that records nothing), at 2,600 events/s,
-at 6,100 and as fast as it goes. A client asks again as soon as its stream has ended.
+direct and proxied (with `--rival` also proxied without recording, and by a relay of aiohttp on both sides), at
+2,600 events/s, at 6,100 and as fast as it goes. A client asks again as soon as its stream has ended.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ async def _load(url: str, streams: int, seconds: float, gap_s: float) -> tuple[f
 
 
 @contextmanager
-def proxy(url: str, out: Path) -> Generator[subprocess.Popen[str]]:
+def proxy(url: str, out: Path, *options: str) -> Generator[subprocess.Popen[str]]:
     """`recorder proxy` in front of `url`; its URL is in `.args[-1]`."""
     command = [sys.executable, "-c", "from recorder_cli.main import run; run()", "proxy", "--upstream", url]
-    with subprocess.Popen([*command, "-o", str(out)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, "-o", str(out), *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.args = [*command, process.stdout.readline().strip()]
         try:
@@ -167,6 +167,8 @@ def compare(options: argparse.Namespace, rate: float) -> None:
         process = stack.enter_context(proxy(direct, out))
         ways, pids = {"direct": direct, "proxied": process.args[-1]}, {"proxied": process.pid}
         if options.rival:
+            bare = stack.enter_context(proxy(direct, out / "none", "--sample", "0"))
+            ways["bare"], pids["bare"] = bare.args[-1], bare.pid
             ways["aiohttp"], pids["aiohttp"] = stack.enter_context(rival(direct))
         _, once, _ = asyncio.run(_load(ways["proxied"], 1, 0, 0))  # what is done but once
         cpu_s = {name: -_cpu_s(pid) for name, pid in pids.items()}

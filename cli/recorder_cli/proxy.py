@@ -19,6 +19,7 @@ def proxy(
     upstream: str | None,
     capture: str,
     tags: tuple[str, ...],
+    sample: float,
     host: str,
     port: int,
     token: str | None,
@@ -41,7 +42,7 @@ def proxy(
         check_bind(host, token)
     except ValueError as error:
         raise Failure(str(error), Exit.USAGE) from None
-    made = recording_to(out, upstream, capture, tags)
+    made = recording_to(out, upstream, capture=capture, tags=tags, sample=sample)
     serve(made.proxy, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
     note(recorded_line(made.streams, out, ""))
     return Exit.OK

@@ -23,7 +23,9 @@ from .text import count
 @out_option
 @record_options
 @program_argument
-def record(out: Path, upstream: str | None, capture: str, tags: tuple[str, ...], command: tuple[str, ...]) -> int:
+def record(
+    out: Path, upstream: str | None, capture: str, tags: tuple[str, ...], sample: float, command: tuple[str, ...]
+) -> int:
     """Run a program, in any language, and record what it asks of Claude.
 
     Starts a record proxy on a free port of the loopback and sets ANTHROPIC_BASE_URL for the program (and
@@ -37,7 +39,7 @@ def record(out: Path, upstream: str | None, capture: str, tags: tuple[str, ...],
     from recorder.server.run import CannotRun
     from recorder.server.serving import run_beside
 
-    proxy, streams, tap = recording_to(out, upstream, capture, tags)
+    proxy, streams, tap = recording_to(out, upstream, capture=capture, tags=tags, sample=sample)
     try:
         ran = run_beside(proxy, command)
     except CannotRun as error:

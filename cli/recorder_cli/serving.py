@@ -40,7 +40,9 @@ def record_options(command: Command) -> Command:
     """What is recorded, and of whom."""
     upstream = "Where requests go.  [default: $ANTHROPIC_BASE_URL, or https://api.anthropic.com]"
     capture = "timing: no prompt, no answer, no free text; every metric stays exact."
+    sample = "The share of calls that is recorded, from 0 to 1; the others are passed on alike."
     for option in (
+        click.option("--sample", type=click.FloatRange(0, 1), default=1.0, metavar="SHARE", help=sample),
         click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Written with every request."),
         click.option("--capture", type=click.Choice(["full", "timing"]), default="full", help=capture),
         click.option("--upstream", metavar="URL", help=upstream),
@@ -100,14 +102,20 @@ def listen_options(command: Command) -> Command:
     return command
 
 
-def recording_to(out: Path, upstream: str | None, capture: str, tags: tuple[str, ...]) -> Recording:
+def recording_to(
+    out: Path, upstream: str | None, *, capture: str, tags: tuple[str, ...], sample: float
+) -> Recording:
     """Raises Failure for what makes no proxy."""
     from recorder.server.serving import UPSTREAM, record_to
 
     named = {name: value for name, _, value in (tag.partition("=") for tag in tags)}
     try:
         return record_to(
-            out, upstream or os.environ.get("ANTHROPIC_BASE_URL") or UPSTREAM, capture=capture, tags=named
+            out,
+            upstream or os.environ.get("ANTHROPIC_BASE_URL") or UPSTREAM,
+            capture=capture,
+            tags=named,
+            sample=sample,
         )
     except ValueError as error:
         raise Failure(str(error), Exit.USAGE) from None

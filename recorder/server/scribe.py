@@ -37,8 +37,10 @@ class Scribe:
         def begin() -> None:
             pairs = _texts(headers)
             attempt = attempt_of(dict(pairs))
-            self._tap.learn([*credentials(pairs), *of_url(url)])
             call = calls.call_of(method, url, body, attempt)
+            if not self._tap.wants(call):
+                return
+            self._tap.learn([*credentials(pairs), *of_url(url)])
             self._watch = self._tap.begin(
                 method=method, url=url, headers=pairs, body=body, call=call, attempt=attempt
             )

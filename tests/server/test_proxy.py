@@ -403,6 +403,16 @@ def test_an_upstream_that_dies_dies_the_same_way_for_the_client(tmp_path: Path, 
     assert stream.timing().outcome == ("failed" if b"\r\n\r\n" in begin else "connect_failed")
 
 
+def test_calls_outside_the_sample_are_passed_on_unrecorded(tmp_path: Path) -> None:
+    with (
+        Upstream(lambda _: Reply.sse(HELLO)) as upstream,
+        proxied(tmp_path, upstream.url, sample=0.0) as (proxy, _),
+    ):
+        with Anthropic(base_url=proxy.url, api_key=KEY).messages.stream(**ASK) as stream:
+            assert stream.get_final_text() == "Hello there!"
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_upstream_that_is_not_there_is_told_with_a_status(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
