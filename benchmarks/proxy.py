@@ -46,6 +46,8 @@ class Client(asyncio.Protocol):
         self._until, self._ttft, self._done = until, ttft, done
         self.events = 0
         self._waiting = False
+        self._warm = False
+        """Its connections are there: the first stream of each is not measured, as direct it makes none."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -59,8 +61,9 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._waiting and b"content_block_delta" in data:
-            self._ttft.append(time.perf_counter() - self._asked)
-            self._waiting = False
+            if self._warm:
+                self._ttft.append(time.perf_counter() - self._asked)
+            self._waiting, self._warm = False, True
         self.events += data.count(b"event: ")
         if data.endswith(b"\r\n0\r\n\r\n") or data == b"0\r\n\r\n":
             if time.perf_counter() < self._until:
@@ -177,7 +180,7 @@ def compare(options: argparse.Namespace, rate: float) -> None:
         for _ in range(options.runs):
             for name, url in ways.items():
                 reached, events, ttft = asyncio.run(_load(url, options.streams, options.seconds, gap_s))
-                cuts = quantiles(ttft, n=100, method="inclusive")
+                cuts = quantiles(ttft or [0, 0], n=100, method="inclusive")
                 for kept, value in ((rates, reached), (p50, cuts[49] * 1e3), (p99, cuts[98] * 1e3)):
                     kept[name].append(value)
                 read[name] += events

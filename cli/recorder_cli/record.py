@@ -24,7 +24,12 @@ from .text import count
 @record_options
 @program_argument
 def record(
-    out: Path, upstream: str | None, capture: str, tags: tuple[str, ...], sample: float, command: tuple[str, ...]
+    out: Path,
+    upstream: str | None,
+    capture: str,
+    tags: tuple[str, ...],
+    sample: float,
+    command: tuple[str, ...],
 ) -> int:
     """Run a program, in any language, and record what it asks of Claude.
 

@@ -110,13 +110,8 @@ def recording_to(
 
     named = {name: value for name, _, value in (tag.partition("=") for tag in tags)}
     try:
-        return record_to(
-            out,
-            upstream or os.environ.get("ANTHROPIC_BASE_URL") or UPSTREAM,
-            capture=capture,
-            tags=named,
-            sample=sample,
-        )
+        where = upstream or os.environ.get("ANTHROPIC_BASE_URL") or UPSTREAM
+        return record_to(out, where, capture=capture, tags=named, sample=sample)
     except ValueError as error:
         raise Failure(str(error), Exit.USAGE) from None
 
