@@ -21,6 +21,7 @@ from typing import IO, Any
 import msgspec
 from msgspec import Struct
 
+from recorder.child import environment_for
 from recorder.log.reader import Report, find_segments
 from recorder.log.streams import Stream, read_streams
 from recorder.replayer.asked import asked
@@ -33,7 +34,6 @@ from recorder.testing import Upstream
 from recorder.testing.recorded import FaultyAnswers
 
 PLACEHOLDER_KEY = "checked-no-key-needed"
-_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _SHOWN = 200
 
 
@@ -106,10 +106,11 @@ class _Trial:
 
         answers = FaultyAnswers(take_or_note, fault)
         upstream = Upstream(answers, on_end=answers.over)
+        seen = environment_for(environment, upstream.url, placeholder=PLACEHOLDER_KEY)
         began = time.perf_counter()
         try:
             with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-                self.exit_code = self._execute(command, _environment(environment, upstream.url), out, err)
+                self.exit_code = self._execute(command, seen, out, err)
                 self.output, self.errors = _text(out), _text(err)
             with contextlib.suppress(TimeoutError):  # what left the process group may still be reading
                 upstream.settle(timeout_s=5)
@@ -170,16 +171,6 @@ class _Trial:
         if self.trouble is not None:
             said = f"{type(self.trouble).__name__}: {str(self.trouble).partition(chr(10))[0]}"
             raise CheckError(f"{when}: the server could not answer the program: {said}")
-
-
-def _environment(given: Mapping[str, str], url: str) -> dict[str, str]:
-    """The program's own, but for where the API is. A proxy would not find our loopback."""
-    environment = {**given, "ANTHROPIC_BASE_URL": url}
-    for name in ("NO_PROXY", "no_proxy"):
-        environment[name] = ",".join(filter(None, (given.get(name), "127.0.0.1")))
-    if not any(given.get(name) for name in _KEYS):
-        environment["ANTHROPIC_API_KEY"] = PLACEHOLDER_KEY
-    return environment
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -33,14 +33,15 @@ OURS = {
     "hygiene": {"log", "core", "replayer", "version"},
     "instrument": {"tap"},  # what `python -m recorder.instrument` runs
     "report": {"log", "core"},  # what it asks of tables it is given
-    "server": {"tap", "replayer", "version"},
+    "child": set(),
+    "server": {"child", "tap", "replayer", "log", "core", "version"},
     "modes": {"tap", "replayer", "log"},
     "pytest_plugin": {"modes", "pytest_faults", "tap", "replayer", "log"},
     "pytest_faults": {"modes", "faults"},
     "testing": {"recorded", "hygiene"},  # an upstream that shared our parser would agree with its mistakes,
     "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them
     "contract": {"testing", "tap", "replayer", "log", "core"},  # checks of ours, and of others' taps and players
-    "check": {"demo", "testing", "recorded", "faults", "replayer", "log", "core"},
+    "check": {"child", "demo", "testing", "recorded", "faults", "replayer", "log", "core"},
     "demo": {"recorder", "tap", "replayer", "testing", "recorded", "recording", "log", "core", "version"},
 }
 OURS["recorder"] = set(OURS)  # the public names, loaded on first use
@@ -51,9 +52,9 @@ THIRD_PARTIES = {
     "anthropic": {"tap", "replayer", "contract", "demo"},
     "anyio": {"tap", "replayer", "contract", "report"},
     "backports": {"core"},
-    "httpx2": {"tap", "replayer", "modes", "testing", "recorded", "contract", "demo"},
+    "httpx2": {"tap", "replayer", "server", "modes", "testing", "recorded", "contract", "demo"},
     "duckdb": {"analytics", "recording"},
-    "h11": {"testing"},
+    "h11": {"testing", "server"},
     "pytest": {"pytest_plugin", "pytest_faults"},
     "click": {"cli"},
     "rich": {"cli"},

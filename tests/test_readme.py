@@ -21,7 +21,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ (recorder .*?)(?:\s+#.*)?$", README, re.MULTILINE)
 SHOWN = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
-TESTED_ELSEWHERE = ("demo", "check", "tail", "diff", "ui")
+TESTED_ELSEWHERE = ("demo", "check", "tail", "diff", "ui", "record", "replay", "proxy", "serve")
 MS = 1_000_000
 
 

@@ -22,6 +22,8 @@ class Exit(IntEnum):
     CORRUPT = 4
     SQL = 5
     INTERNAL = 70
+    CANNOT_RUN = 126
+    NOT_FOUND = 127
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 

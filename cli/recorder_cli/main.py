@@ -28,6 +28,10 @@ COMMANDS = {
     "report": "Draw recordings: one HTML file that works offline, or a picture of each chart.",
     "ui": "Watch recordings in a browser: the page of `recorder report`, live.",
     "play": "Print the text of a stream as it arrived, in its own time.",
+    "record": "Run a program, in any language, and record what it asks of Claude.",
+    "replay": "Run a program, in any language, answered from recordings.",
+    "proxy": "Record what any client asks, as a proxy in front of the API.",
+    "serve": "Answer any client from recordings, over HTTP.",
     "scan": "Find secrets in recordings.",
     "redact": "Copy recordings without secrets, to show them to others.",
     "diff": "Compare two recordings: structure, text and timing of each stream.",
@@ -48,13 +52,16 @@ Exit codes:
   0    all is well
   1    the check failed: verify found problems, scan found secrets, check a
        fault that was not survived, diff a difference, fixtures status --check,
-       stats --slo too little goodput; or a collector did not take what export
-       sent
+       stats --slo too little goodput, replay a request that was not recorded
+       or a stream that was not asked for; a collector did not take what
+       export sent
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk
   4    a corrupt line (--salvage reads the rest)
   5    the SQL query failed
+  126  the program that record or replay is to run cannot be run
+  127  it is not there; otherwise these two exit as it does
   70   a bug of ours (--debug shows where)
   130  interrupted
   141  the reader of the output went away

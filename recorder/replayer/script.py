@@ -16,6 +16,7 @@ from recorder.core.records import Bytes, ErrorInfo, Event, Gap
 from recorder.core.wire import Chunk
 from recorder.log.streams import Stream
 
+_HOP_BY_HOP = ("connection", "transfer-encoding")
 How = Literal["read", "cut", "reset", "hang", "refused", "unknown", "undecodable"]
 
 
@@ -59,6 +60,19 @@ class Script(Struct, frozen=True, kw_only=True):
 
     def body(self) -> bytes:
         return b"".join(one.data for one in self.pieces)
+
+    def sent_headers(self, *, whole: bool) -> dict[str, str]:
+        """As recorded, but for those that say how the body travels: over a socket it may travel otherwise now.
+
+        `whole`: the body ends cleanly, so it must have the length that is declared.
+        """
+        headers = {name: value for name, value in self.headers.items() if name not in _HOP_BY_HOP}
+        length = sum(len(piece.data) for piece in self.pieces)
+        declared = headers.get("content-length", "")
+        fits = declared.isdecimal() and (int(declared) == length or (not whole and int(declared) > length))
+        if declared and not fits:
+            del headers["content-length"]
+        return headers
 
     def retimed(self, due: Callable[[int], int]) -> Script:
         """The same, each time mapped by `due`."""

@@ -52,6 +52,8 @@ class Replay(stand_in.Answerer):
     faults: what goes wrong on purpose (`recorder.faults`): a fault, its text, or a function that gives one for
     each attempt, from the recorded stream that answers it and how often the same was asked before.
 
+    repeat: once all streams that are equal were served, begin again with the first.
+
     Raises RecordingError when the recording cannot be read, FaultError for a text that is no fault, and ValueError
     for an unknown option.
     """
@@ -68,6 +70,7 @@ class Replay(stand_in.Answerer):
         match: Matcher | None = None,
         hint: str = "Record it again if the change is meant.",
         faults: Faults | None = None,
+        repeat: bool = False,
     ) -> None:
         _check("timing", timing, get_args(ReplayTiming))
         _check("clock", clock, get_args(ReplayClock))
@@ -85,6 +88,7 @@ class Replay(stand_in.Answerer):
             match=match,
             hint=hint,
             faults=faults,
+            repeat=repeat,
         )
         super().__init__(os.fspath(path))
         self.problems: list[Problem] = []
@@ -97,14 +101,14 @@ class Replay(stand_in.Answerer):
             Problem(stream.path, None, f"stream {stream.id}: recorded without text; not replayed", "missing")
             for stream in bare
         ]
-        self._shelf = Shelf(whole, self.name, ignore=ignore, match=match, hint=hint)
+        self._shelf = Shelf(whole, self.name, repeat=repeat, ignore=ignore, match=match, hint=hint)
         self._instant = timing != "recorded"
         backoff.install()
         self._order = Order(self._shelf.streams) if timing == "ordered" else None
         self._virtual = clock == "virtual"
         self._clock: Clock | None = None if self._virtual else RealClock()
         self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
-        self._transport = ReplayTransport(self._answer, self._now)
+        self._transport = ReplayTransport(self.answer, self._now)
         self._injector = None if faults is None else Injector(faults, instant=self._instant, clock=self._now)
         self.ended: Ended = "unknown"
         """How the run ended, for a verdict: leaving the `with` block says so, or who runs it by other means."""
@@ -217,7 +221,8 @@ class Replay(stand_in.Answerer):
             max_attempts=max_attempts,
         )
 
-    def _answer(self, request: httpx2.Request) -> Serving:
+    def answer(self, request: httpx2.Request) -> Serving:
+        """What answers the request; it counts as served. Raises NoMatch."""
         self.requests += 1
         if self._clock is None:
             raise ClockError(f"{self.name}: clock='virtual' holds inside its `with` block, and this is outside")
@@ -230,7 +235,7 @@ class Replay(stand_in.Answerer):
 
     def _serving(self, stream: Stream, script: Script, clock: Clock, served: Served | None) -> Serving:
         turns = self._order.ask(stream, script) if self._order else None
-        return Serving(script, self._instant, clock, served, turns)
+        return Serving(script, self._instant, clock, served, turns, stream.id)
 
     def _faultless(self, stream: Stream) -> Script:
         """What a fault is done to: with nothing to wait for, unless times are needed."""

@@ -49,6 +49,8 @@ class Serving(NamedTuple):
     clock: Clock
     watcher: Watcher | None = None
     turns: Turns | None = None
+    stream: str = ""
+    """Id of the recorded stream."""
 
 
 Answer = Callable[[httpx2.Request], Serving]
@@ -90,7 +92,7 @@ class _Turn:
     """One request and its answer: what the client waits for, and what it sees; the same in both colours."""
 
     def __init__(self, serving: Serving, request: httpx2.Request, sent: int, carrier: Carrier) -> None:
-        self.script, self._instant, self._clock, self.watcher, self._turns = serving
+        self.script, self._instant, self._clock, self.watcher, self._turns, _ = serving
         self.at_once = self._instant and not self.script.timed and self.watcher is None and self._turns is None
         """Nothing is waited for between the chunks, and nobody watches."""
         self._request, self._sent = request, sent

@@ -74,17 +74,44 @@ class Watch:
         before: Callable[[], None] | None,
     ) -> int:
         """Note the response; returns when its headers had come, on the clock, or now if that is not known."""
-        self._answered = True
         connection = self.connection
         known = connection.is_of(request)
         at = connection.answered if known else None
         at = self.clock() - self.sent if at is None else at
-        phases, reused = self._phases(known)
-        received = Received(
+        self.answered(
+            at,
             response.status_code,
             response.headers.multi_items(),
-            url=url,
             http=response.http_version,
+            url=url,
+            arrival=arrival,
+            decoded=decoded,
+            before=before,
+            known=known,
+        )
+        return self.sent + at
+
+    def answered(
+        self,
+        at: int,
+        status: int,
+        headers: list[tuple[str, str]],
+        *,
+        http: str,
+        url: str | None = None,
+        arrival: str | None = None,
+        decoded: bool = False,
+        before: Callable[[], None] | None = None,
+        known: bool = True,
+    ) -> None:
+        """Note a response whose headers had come `at` ns after the send. `known`: `connection` was told of it."""
+        self._answered = True
+        phases, reused = self._phases(known)
+        received = Received(
+            status,
+            headers,
+            url=url,
+            http=http,
             decoded=decoded,
             phases=phases,
             reused=reused,
@@ -92,7 +119,6 @@ class Watch:
             before=before,
         )
         self._writer.put(self.attempt, at, 0, received)
-        return self.sent + at
 
     def chunk(self, now: int, wait: int, data: bytes) -> None:
         """Note a chunk that came at `now`, after a read that blocked for `wait`; the short way could not."""

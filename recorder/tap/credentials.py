@@ -44,9 +44,15 @@ of_headers = credentials
 
 def of_request(request: httpx2.Request) -> list[str]:
     """The keys that a request carries, in its headers and its URL."""
-    named = (parameter.partition("=") for parameter in request.url.query.decode("ascii", "replace").split("&"))
+    return [*credentials(request.headers.multi_items()), *of_url(str(_with_password(request.url)))]
+
+
+def of_url(url: str) -> list[str]:
+    """The keys that a URL carries, in its query and as its login."""
+    query = url.partition("#")[0].partition("?")[2]
+    named = (parameter.partition("=") for parameter in query.split("&"))
     in_query = [unquote(value) for name, _, value in named if is_secret_name(unquote(name).lower())]
-    return [*credentials(request.headers.multi_items()), *in_query, *login_of(str(_with_password(request.url)))]
+    return [*in_query, *login_of(url)]
 
 
 Exchange = tuple[httpx2.Request, httpx2.Headers]

@@ -30,7 +30,7 @@ from anthropic import Middleware
 
 from recorder.core.attempt import Attempt
 from recorder.core.capture import Capture, Mode
-from recorder.core.records import FORMAT, VERSION, Header
+from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
 from recorder.core.redact import Secrets, environment_secrets
 from recorder.core.rules import Given
 from recorder.log.items import Sent, SentPart, Stats
@@ -101,7 +101,8 @@ class Tap(Middleware):
     `durability="fsync"` a power cut as well. With `arrival="eager"` a reader of the tap's own, a thread or a task
     for each event stream, reads up to 1 MiB ahead of the application: arrivals then have their true times
     however slow it is. With `pull` nothing is read before the application asks, and what was there before is
-    recorded as such. `clock` and `wall_clock` give ns, `new_id` stream ids.
+    recorded as such. `observe` is called on the writer's thread with every record, before `capture` and `redact`
+    see it; what it raises costs nothing. `clock` and `wall_clock` give ns, `new_id` stream ids.
 
     Raises ValueError for an unknown option, RecordingError when `path` is a file with something else in it, or
     compressed, and RuntimeError in an isolated subinterpreter. Nothing else raises: when records cannot be
@@ -124,6 +125,7 @@ class Tap(Middleware):
         sample: float = 1.0,
         keep: Keep | None = None,
         held_bytes: int = HELD_BYTES,
+        observe: Callable[[StreamRecord], None] | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
@@ -150,7 +152,7 @@ class Tap(Middleware):
             durability=durability,
             limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
             clock=clock,
-            capture=kept if kept.changes else None,
+            capture=_observed(observe, kept) if observe else kept if kept.changes else None,
             sampling=self._sampling if sample < 1 else None,
         )
 
@@ -378,6 +380,17 @@ class Tap(Middleware):
             pid=os.getpid(),
             source=self._source,
         )
+
+
+def _observed(
+    observe: Callable[[StreamRecord], None], kept: Callable[[StreamRecord], StreamRecord]
+) -> Callable[[StreamRecord], StreamRecord]:
+    def shown(record: StreamRecord) -> StreamRecord:
+        with suppress(Exception):
+            observe(record)
+        return kept(record)
+
+    return shown
 
 
 def _body(request: APIRequest) -> bytes:

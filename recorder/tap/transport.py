@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from hashlib import blake2b
 
 import httpx2
 
@@ -13,11 +11,9 @@ from recorder.core.fingerprint import attempt_of
 
 from . import credentials
 from .body import AsyncBody, SyncBody, Watch, watch_response
+from .calls import Calls
 from .middleware import Tap
 from .phases import traced
-
-_REMEMBERED = 1024
-"""Attempts that may yet be retried. The SDK retries within a minute; more at once would share a call id."""
 
 
 class Sender:
@@ -25,7 +21,7 @@ class Sender:
 
     def __init__(self, tap: Tap) -> None:
         self._tap = tap
-        self._calls: OrderedDict[tuple[bytes, int], str] = OrderedDict()
+        self._calls = Calls(tap.new_id)
 
     def send(self, request: httpx2.Request, send: Callable[[httpx2.Request], httpx2.Response]) -> httpx2.Response:
         watch = self._begin(request)
@@ -72,8 +68,7 @@ class Sender:
         except httpx2.RequestNotRead:
             body = b""
         attempt = attempt_of(request.headers)
-        asked = blake2b(f"{request.method} {request.url}\n".encode() + body, digest_size=16).digest()
-        call = self._call(asked, attempt)
+        call = self._calls.call_of(request.method, str(request.url), body, attempt)
         if not self._tap.wants(call):
             return None
         self._tap.learn(credentials.of_request(request))
@@ -95,14 +90,6 @@ class Sender:
             self._tap.learn(credentials.of_headers(headers.multi_items()))
 
         watch_response(response, request, watch, self._tap.body_of(response, kind), before=learn)
-
-    def _call(self, asked: bytes, attempt: int) -> str:
-        """The call id that the attempt before this one had, of an equal request: nothing here names the call."""
-        call = self._calls.pop((asked, attempt - 1), None) or self._tap.new_id()
-        self._calls[asked, attempt] = call
-        if len(self._calls) > _REMEMBERED:
-            self._calls.popitem(last=False)
-        return call
 
 
 class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):

@@ -23,8 +23,6 @@ from recorder.replayer.script import Script, at_once, script_of
 from recorder.testing.connection import Received
 from recorder.testing.reply import Ending, Reply, Step
 
-_HOP_BY_HOP = ("connection", "transfer-encoding")
-
 
 def reply_of(stream: Stream, *, unknown_end: Ending = "cut") -> Reply:
     """What the server of a recorded stream did, as far as its client saw it: every chunk at its recorded time.
@@ -57,7 +55,7 @@ def reply_from(script: Script, *, unknown_end: Ending = "cut") -> Reply:
         return Reply(headers=(), headers_at=None, end=ending, end_at=script.end_at)
     return Reply(
         status=script.status,
-        headers=_headers(script, ending),
+        headers=script.sent_headers(whole=ending == "read"),
         steps=tuple(Step(at=piece.at, data=piece.data) for piece in script.pieces),
         headers_at=script.headers_at,
         end=ending,
@@ -117,14 +115,3 @@ def request_of(received: Received) -> httpx2.Request:
 
 def _warn(problem: Problem) -> None:
     warnings.warn(str(problem), stacklevel=2)
-
-
-def _headers(script: Script, ending: Ending) -> dict[str, str]:
-    """As recorded, but for those that say how the body travels: it may travel otherwise now."""
-    headers = {name: value for name, value in script.headers.items() if name not in _HOP_BY_HOP}
-    length = sum(len(piece.data) for piece in script.pieces)
-    declared = headers.get("content-length", "")
-    fits = declared.isdecimal() and (int(declared) == length or (ending != "read" and int(declared) > length))
-    if declared and not fits:
-        del headers["content-length"]
-    return headers

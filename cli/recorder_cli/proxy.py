@@ -1,0 +1,48 @@
+"""`recorder proxy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .errors import Exit, Failure, note
+from .serving import listen_options, out_option, record_options, recorded_line, recording_to
+
+
+@click.command
+@out_option
+@record_options
+@listen_options
+def proxy(
+    out: Path,
+    upstream: str | None,
+    capture: str,
+    tags: tuple[str, ...],
+    sample: float,
+    host: str,
+    port: int,
+    token: str | None,
+    grace: float,
+) -> Exit:
+    """Record what any client asks, as a proxy in front of the API.
+
+    Prints its URL: give it to clients as their base URL. Streams pass through as they come. Requests go to the
+    upstream that is named here and nowhere else; keys go there and never to a file. /__recorder/health, journal
+    and metrics say what it does. Ends on SIGTERM or Ctrl-C, once the streams in flight have ended.
+
+    \b
+    recorder proxy --port 8787
+    recorder proxy --upstream https://gateway.example/anthropic --port 8787
+    """
+    from recorder.server.app import check_bind
+    from recorder.server.serving import serve
+
+    try:
+        check_bind(host, token)
+    except ValueError as error:
+        raise Failure(str(error), Exit.USAGE) from None
+    made = recording_to(out, upstream, capture=capture, tags=tags, sample=sample)
+    serve(made.proxy, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
+    note(recorded_line(made.streams, out, ""))
+    return Exit.OK

@@ -1,0 +1,58 @@
+"""`recorder record`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .errors import Exit, Failure, note, warn
+from .serving import (
+    PROGRAM,
+    nothing_asked,
+    out_option,
+    program_argument,
+    record_options,
+    recorded_line,
+    recording_to,
+)
+from .text import count
+
+
+@click.command(context_settings=PROGRAM)
+@out_option
+@record_options
+@program_argument
+def record(
+    out: Path,
+    upstream: str | None,
+    capture: str,
+    tags: tuple[str, ...],
+    sample: float,
+    command: tuple[str, ...],
+) -> int:
+    """Run a program, in any language, and record what it asks of Claude.
+
+    Starts a record proxy on a free port of the loopback and sets ANTHROPIC_BASE_URL for the program (and
+    ANTHROPIC_API_URL and ANTHROPIC_API_BASE, which langchain-anthropic and LiteLLM read). The program has its own
+    terminal and its own signals; its exit code is that of this command.
+
+    \b
+    recorder record -- python app.py
+    recorder record -o recordings/ -- node app.mjs
+    """
+    from recorder.server.run import CannotRun
+    from recorder.server.serving import run_beside
+
+    proxy, streams, tap = recording_to(out, upstream, capture=capture, tags=tags, sample=sample)
+    try:
+        ran = run_beside(proxy, command)
+    except CannotRun as error:
+        raise Failure(str(error), Exit(error.code)) from None
+    stats = tap.stats()
+    if not ran.journal.results:
+        warn(nothing_asked(ran.url))
+    dropped = stats.dropped_chunks + stats.dropped_streams + stats.lost_records
+    lost = f"; {count(dropped, 'record')} lost, {count(stats.errors, 'error')}" if dropped or stats.errors else ""
+    note(recorded_line(streams, out, lost))
+    return ran.status

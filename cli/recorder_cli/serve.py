@@ -1,0 +1,54 @@
+"""`recorder serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .errors import Exit, Failure
+from .reading import path_argument
+from .serving import listen_options, player_of, replay_options, told_replay
+
+
+@click.command
+@path_argument
+@replay_options
+@click.option("--once", is_flag=True, help="Serve each stream once, instead of any number of times.")
+@listen_options
+def serve(
+    path: Path,
+    timing: str,
+    speed: float,
+    idle_limit: float | None,
+    ignore: tuple[str, ...],
+    fault: str | None,
+    once: bool,
+    host: str,
+    port: int,
+    token: str | None,
+    grace: float,
+) -> Exit:
+    """Answer any client from recordings, over HTTP.
+
+    Prints its URL: give it to clients as their base URL, with any key. Requests are matched by method, path and
+    body; one that was not recorded gets status 404, and what differs. /__recorder/health, journal and metrics say
+    what was asked and what was served. Ends on SIGTERM or Ctrl-C.
+
+    \b
+    recorder serve recordings/ --port 8787
+    recorder serve recordings/ --timing recorded --fault 'cut_dirty(at=40)'
+    """
+    from recorder.server.app import check_bind
+    from recorder.server.serving import serve as serve_until_stopped
+
+    try:
+        check_bind(host, token)
+    except ValueError as error:
+        raise Failure(str(error), Exit.USAGE) from None
+    player = player_of(
+        path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, fault=fault, repeat=not once
+    )
+    journal = serve_until_stopped(player, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
+    told_replay(player, journal)
+    return Exit.OK
