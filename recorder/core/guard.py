@@ -57,12 +57,14 @@ class Guard:
     def cleaned(self, block: Block, said: Payload) -> tuple[Block, Payload, tuple[str, ...] | None]:
         """An event without secrets, what it says then, and the names of the rules that changed it."""
         kept = block
+        came = said.value or as_object(lenient(block.payload or b""))
         sent = block.payload or b"" if block.framed else block.wire
+        value = came
         if self._secrets.found_in(sent) and (clean := self._secrets.remove(sent)) != sent:
             kept = with_payload(block.wire, clean) if block.framed else respelt(block, clean)
             said = read(kept.event, kept.payload or b"")
-        value = said.value or as_object(lenient(kept.payload or b""))
-        if value is not None and self._join(value):
+            value = said.value or as_object(lenient(kept.payload or b""))
+        if came is not None and value is not None and self._join(came, value):
             kept = _rewritten(kept, value)
             said = read(kept.event, kept.payload or b"")
         return kept, said, None if kept is block else (API_KEY,)
@@ -80,16 +82,18 @@ class Guard:
         """Events are missing here: nothing that follows goes on with what came before."""
         self._tails.clear()
 
-    def _join(self, value: dict[str, Any]) -> bool:
-        """Replace, in a payload, what ends or goes on with a secret; whether there was any."""
+    def _join(self, came: dict[str, Any], value: dict[str, Any]) -> bool:
+        """Replace, in a payload, what ends or goes on with a secret; whether there was any. `came`: the payload as
+        it came, while `value` may have lost what looks like a whole key and goes on in the next event."""
         changed = False
-        if value.get("type") == "content_block_stop":
-            self._tails.pop(value.get("index"), None)
-        for block, holder, name in _pieces(value):
+        if came.get("type") == "content_block_stop":
+            self._tails.pop(came.get("index"), None)
+        for (block, holder, name), (_, kept, _) in zip(_pieces(came), _pieces(value), strict=True):
             text = holder[name]
             tail = self._tails.get(block, "")
-            if spans := self._spans(tail, text):
-                holder[name] = replaced(text, spans)
+            clean = replaced(text, self._spans(tail, text))
+            if clean not in (text, kept[name]):
+                kept[name] = clean
                 changed = True
             self._tails[block] = self._rest(tail + text)
         return changed

@@ -78,17 +78,19 @@ def said(records: list[StreamRecord], kind: str, index: int = 0) -> str:
     cuts=st.sets(st.integers(0, 300), max_size=8),
     escapes=st.sets(st.integers(0, 60), max_size=4),
     escape=st.booleans(),
+    learned=st.booleans(),
 )
 def test_a_secret_that_is_split_over_events_is_not_written(
-    secret: str, before: str, after: str, kind: str, cuts: set[int], escapes: set[int], escape: bool
+    secret: str, before: str, after: str, kind: str, cuts: set[int], escapes: set[int], escape: bool, learned: bool
 ) -> None:
     spelt = escape_some(secret, escapes, 1) if kind == "input_json_delta" else secret
     pieces = cut(before + spelt + after, cuts)
-    records = recorded([delta(kind, piece) for piece in pieces], Secrets([secret]), escape=escape)
+    known = [secret] if learned or not secret.startswith("sk-ant-") else []
+    records = recorded([delta(kind, piece) for piece in pieces], Secrets(known), escape=escape)
 
-    plain = unescaped(said(records, kind)).text
+    plain = unescaped(said(records, kind)).text.replace("[redacted]", "")
     assert secret[: SHORTEST + 1] not in plain
-    assert secret[SHORTEST - 1 :] not in plain.replace("[redacted]", "")
+    assert not set(secret[SHORTEST - 1 :]) & set(plain)  # no character of it stands elsewhere
     assert len(records) == len(pieces) + 1
 
 
