@@ -11,7 +11,7 @@ from . import raising
 from .backoff import without_wait
 from .errors import EndOfRecording
 from .raising import Carrier
-from .schedule import Clock
+from .schedule import Clock, RealClock
 from .script import Script
 
 
@@ -95,6 +95,8 @@ class _Turn:
         self.script, self._instant, self._clock, self.watcher, self._turns, _ = serving
         self.at_once = self._instant and not self.script.timed and self.watcher is None and self._turns is None
         """Nothing is waited for between the chunks, and nobody watches."""
+        self._skips_sleeps = self._instant and isinstance(self._clock, RealClock)
+        """In a virtual clock they cost nothing, and are seen."""
         self._request, self._sent = request, sent
         self._carrier: Carrier = carrier
         self._seconds = raising.read_timeout_s(request)
@@ -169,7 +171,7 @@ class _Turn:
     def _saw(self, error: Exception) -> Exception:
         if self.watcher:
             self.watcher.over(error)
-        if self._instant:
+        if self._skips_sleeps:
             without_wait(error)
         return error
 
@@ -177,7 +179,7 @@ class _Turn:
         script = self.script
         extensions = {"http_version": script.http.encode("ascii")}
         response = httpx2.Response(script.status, headers=dict(script.headers), stream=body, extensions=extensions)
-        if self._instant:
+        if self._skips_sleeps:
             without_wait(response)
         return response
 
