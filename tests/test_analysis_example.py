@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,11 @@ ROOT = Path(__file__).parents[1]
 QUERY = "SELECT stream, ttft_s, wall, complete FROM streams ORDER BY stream"
 
 
-def test_the_worked_analysis_prints_its_transcript() -> None:
+def test_the_worked_analysis_prints_its_transcript(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures", ignore=shutil.ignore_patterns(".*"))
+    script = ROOT / "examples" / "analysis.py"
     done = subprocess.run(
-        [sys.executable, "examples/analysis.py", "fixtures/"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, script, "fixtures/"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
 
     assert done.stdout == (ROOT / "examples" / "analysis.txt").read_text("utf-8")

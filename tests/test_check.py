@@ -103,6 +103,7 @@ def test_the_help_names_the_standard_faults() -> None:
     assert f"Without --fault: {', '.join(standard())}." in said
 
 
+@pytest.mark.slow
 def test_what_hangs_is_killed_with_all_that_it_started(tmp_path: Path, path: Path) -> None:
     pids = tmp_path / "pids"
     run = program(

@@ -27,6 +27,7 @@ def openai_reply() -> Reply:
     )
 
 
+@pytest.mark.slow
 def test_the_openai_example_records_measures_and_replays(tmp_path: Path) -> None:
     with Upstream([openai_reply()]) as upstream:
         environment = {**os.environ, "OPENAI_BASE_URL": f"{upstream.url}/v1", "OPENAI_API_KEY": KEY}

@@ -50,10 +50,7 @@ chosen AS (
     SELECT
         *,
         coalesce(CAST({self._group()} AS VARCHAR), '{NO_GROUP}') AS grp,
-        CASE
-            WHEN events > 0 OR request IS NULL THEN true
-            ELSE coalesce(json_extract_string(request, '$.stream') = 'true', false)
-        END AS streaming
+        coalesce(streamed, request_model IS NULL) OR events > 0 AS streaming
     FROM streams
     WHERE {" AND ".join(conditions)}
 )"""  # noqa: S608 - a condition of the user's own, over tables of the user's own

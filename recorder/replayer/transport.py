@@ -95,8 +95,6 @@ class _Turn:
         self.script, self._instant, self._clock, self.watcher, self._turns, _ = serving
         self.at_once = self._instant and not self.script.timed and self.watcher is None and self._turns is None
         """Nothing is waited for between the chunks, and nobody watches."""
-        self._skips_sleeps = self._instant and isinstance(self._clock, RealClock)
-        """In a virtual clock they cost nothing, and are seen."""
         self._request, self._sent = request, sent
         self._carrier: Carrier = carrier
         self._seconds = raising.read_timeout_s(request)
@@ -171,7 +169,7 @@ class _Turn:
     def _saw(self, error: Exception) -> Exception:
         if self.watcher:
             self.watcher.over(error)
-        if self._skips_sleeps:
+        if self._instant and isinstance(self._clock, RealClock):  # in a virtual one a sleep costs nothing
             without_wait(error)
         return error
 
@@ -179,7 +177,7 @@ class _Turn:
         script = self.script
         extensions = {"http_version": script.http.encode("ascii")}
         response = httpx2.Response(script.status, headers=dict(script.headers), stream=body, extensions=extensions)
-        if self._skips_sleeps:
+        if self._instant:
             without_wait(response)
         return response
 

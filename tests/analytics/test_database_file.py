@@ -114,6 +114,7 @@ def test_without_write_access_it_is_in_memory() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoilt", ["text", "empty", "cut", "other version", "foreign"])
 def test_a_database_that_cannot_be_used_is_made_anew(tmp_path: Path, spoilt: str) -> None:
     write(tmp_path / "a.jsonl", "a", kinds())

@@ -76,6 +76,7 @@ def test_a_column_of_text_that_nobody_vouched_for_stays_in(
     assert "claude" not in content(tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_every_format_has_the_rows_of_the_table(tmp_path: Path, path: Path, table: str) -> None:
     recording = Recording(path)

@@ -29,6 +29,7 @@ def test_loading_again_loads_nothing(tmp_path: Path) -> None:
     assert len(check(tmp_path)["streams"]) == len(recordings.KINDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [5, 23])
 def test_a_file_that_grows_gives_each_record_once(tmp_path: Path, step: int) -> None:
     these = kinds()
@@ -169,6 +170,7 @@ def test_a_file_that_was_cut_is_read_anew(tmp_path: Path) -> None:
     assert content(tables(tmp_path, report=told.append)) == at_once(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_large_file_is_loaded_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (pieces, loading):
         monkeypatch.setattr(module, "PIECE", 5000)
@@ -208,6 +210,7 @@ Tables(find_segments(path), report=print, database=beside(path))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [25, 40, 61, 87, 105])
 def test_a_load_that_is_killed_goes_on(tmp_path: Path, steps: int) -> None:
     write(tmp_path / "a.jsonl", "a", kinds())
@@ -263,7 +266,6 @@ def test_loading_while_a_writer_appends(tmp_path: Path) -> None:
                 ).rows
                 assert events == highest >= seen
                 seen = events
-                del found  # which has the database open
                 del found  # it has the file open
     assert writer.returncode == 0
     assert seen > 0

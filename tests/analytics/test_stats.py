@@ -315,6 +315,7 @@ def distance(a: list[float], b: list[float]) -> float:
     return max(abs(x / len(a) - y / len(b)) for x, y in zip(*below, strict=True))
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_difference_as_often_as_it_says() -> None:
     dice = random.Random(7)
     held = 0

@@ -131,6 +131,7 @@ def test_will_not_mix_with_recordings_that_are_there(ran: tuple[Path, subprocess
     assert run.stderr == "error: recorder-demo: has recordings in it already; name another directory\n"
 
 
+@pytest.mark.slow
 def test_fits_a_terminal_of_80_columns(tmp_path: Path) -> None:
     terminal, inside = pty.openpty()
     termios.tcsetwinsize(inside, (24, 80))

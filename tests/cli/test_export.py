@@ -41,6 +41,7 @@ def test_export_writes_files_and_says_what(path: Path, tmp_path: Path) -> None:
     assert contents(path.parent) == before
 
 
+@pytest.mark.slow
 def test_export_sends_to_a_collector(path: Path) -> None:
     with collector() as taken:
         by_option = run("export", path, "--to", "otlp", "--endpoint", taken.url + "/")

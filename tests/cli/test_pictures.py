@@ -44,6 +44,7 @@ def test_report_writes_one_file_and_says_what_is_in_it(tmp_path: Path) -> None:
     assert source.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_report_draws_charts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "a.jsonl", *every_kind())
     monkeypatch.chdir(tmp_path)

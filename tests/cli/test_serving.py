@@ -89,6 +89,7 @@ def test_a_program_is_recorded_and_replayed_unmodified(tmp_path: Path, upstream:
     assert other.stderr.endswith("recorder: 1 request, 1 not recorded; 0 of 1 stream served, 1 unused; from out\n")
 
 
+@pytest.mark.slow
 def test_a_shell_script_with_curl_is_recorded_and_replayed(tmp_path: Path, upstream: Upstream) -> None:
     live = ran("record", "--", "sh", "-c", CURL, env=environment(upstream), cwd=tmp_path)
     assert live.returncode == 0, live.stderr
@@ -103,6 +104,7 @@ def test_a_shell_script_with_curl_is_recorded_and_replayed(tmp_path: Path, upstr
     assert stream.body().decode() == live.stdout
 
 
+@pytest.mark.slow
 def test_its_status_its_input_and_its_signal_are_the_programs_own(tmp_path: Path, upstream: Upstream) -> None:
     env = environment(upstream)
     told = ran(
@@ -143,6 +145,7 @@ def test_signals_are_forwarded(tmp_path: Path, upstream: Upstream, name: str) ->
     assert process.returncode == 3
 
 
+@pytest.mark.slow
 def test_the_program_has_the_terminal_and_its_ctrl_c_once(tmp_path: Path, upstream: Upstream) -> None:
     script = "trap 'n=$((n+1)); echo caught $n' INT; tty -s && echo on a terminal; read a; sleep 0.3; echo end $n"
     pid, terminal = pty.fork()
@@ -185,6 +188,7 @@ def server(*arguments: str | Path, env: dict[str, str], cwd: Path) -> Iterator[t
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_proxy_records_until_it_is_stopped_and_serve_replays_it(tmp_path: Path, upstream: Upstream) -> None:
     slow = Reply.sse(HELLO, gap=100 * MS)
     with Upstream([slow]) as upstream:
@@ -215,6 +219,7 @@ def is_served(url: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_a_stream_that_does_not(tmp_path: Path) -> None:
     with Upstream([Reply.sse(HELLO[:3], end="hang")]) as upstream:
         env = environment()
@@ -256,6 +261,7 @@ def test_wrong_usage_is_told_in_one_line(arguments: list[str], said: str) -> Non
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_told(tmp_path: Path, upstream: Upstream) -> None:
     port = upstream.url.rpartition(":")[2]
     told = ran("proxy", "--port", port, "-o", "out", env=environment(), cwd=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from typing import Any
 
@@ -89,6 +90,7 @@ def test_a_secret_that_is_split_over_events_is_not_written(
     records = recorded([delta(kind, piece) for piece in pieces], Secrets(known), escape=escape)
 
     plain = unescaped(said(records, kind)).text.replace("[redacted]", "")
+    plain = re.sub(r"\\+(u[0-9a-f]{0,3})?", "", plain)  # what is left of an escape that was cut
     assert secret[: SHORTEST + 1] not in plain
     assert not set(secret[SHORTEST - 1 :]) & set(plain)  # no character of it stands elsewhere
     assert len(records) == len(pieces) + 1

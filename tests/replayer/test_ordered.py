@@ -354,6 +354,7 @@ async def test_a_stream_that_a_fault_makes_to_be_served_again(tmp_path: Path) ->
     assert sorted(prompts_of(seen)) == ["a"] * 7 + ["b"] * 7
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_delays_others_by_moments_only(tmp_path: Path) -> None:
     seen: Seen = []
 

@@ -19,7 +19,7 @@ from tests.cli.recordings import WORDS, text, write
 from tests.report.browser import Opened, needs_chromium
 from tests.report.recordings import BIDI, HOSTILE, MARKUP, recorded, write_all
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 TEXT = "7e470000a1b2c3d4"
 
 

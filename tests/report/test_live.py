@@ -119,6 +119,7 @@ def test_a_stream_of_a_process_that_runs_is_open(tmp_path: Path) -> None:
     source.close()
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_page_shows_a_call_while_a_tap_records_it(browser: Any, tmp_path: Path) -> None:
     directory = tmp_path / "recordings"

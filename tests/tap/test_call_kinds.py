@@ -240,6 +240,7 @@ def test_a_call_is_seen_recorded_and_replayed(tmp_path: Path, name: str, colour:
         assert replay.unused == []
 
 
+@pytest.mark.slow
 def test_lines_of_a_batch_are_text(tmp_path: Path) -> None:
     many = RESULTS * 12_000
     assert len(many) > 2 << 20

@@ -105,6 +105,7 @@ def test_a_removed_directory_is_noticed_and_made_again(tmp_path: Path, caplog: p
     assert "was removed" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_empty_files_and_one_message(tmp_path: Path) -> None:
     program = """
 import resource, sys, signal, logging

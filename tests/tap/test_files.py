@@ -151,6 +151,7 @@ def test_a_forked_child_records_to_its_own_segment(tmp_path: Path) -> None:
     assert [len(recorded(segment)) for segment in segments] == [2, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(

@@ -275,6 +275,7 @@ def run_instrumented(directory: Path, upstream: Upstream, *arguments: str) -> su
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("code/app.py",), ("-m", "code.app"), ("-m", "code.package")])
 def test_a_program_runs_as_ever_and_is_recorded(
     arguments: tuple[str, ...], upstream: Upstream, tmp_path: Path
@@ -294,6 +295,7 @@ def test_a_program_runs_as_ever_and_is_recorded(
     assert one.timing().outcome == "complete"
 
 
+@pytest.mark.slow
 def test_a_program_that_fails_shows_its_own_traceback(upstream: Upstream, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(PROGRAM)
     (tmp_path / "beside.py").write_text("NAME = 1")
@@ -325,6 +327,7 @@ def test_what_cannot_be_run_is_said_in_one_line(
     assert (exit_.value.code, capsys.readouterr().err) == (2, f"{said}\n")
 
 
+@pytest.mark.slow
 def test_the_module_can_be_called_where_it_took_the_place_of_the_function() -> None:
     program = "import recorder.instrument; tap = recorder.instrument('r'); print(tap); recorder.uninstrument()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -15,6 +15,7 @@ import recorder
 EXITS = Path(__file__).with_name("exits.py")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 def test_what_each_way_to_end_leaves_in_the_file(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, EXITS, tmp_path], capture_output=True, text=True, timeout=60)

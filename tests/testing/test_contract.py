@@ -60,6 +60,7 @@ def spoiling(*, join: bool) -> Callable[[Any], Any]:
     return wrapped(handle)
 
 
+@pytest.mark.slow
 def test_a_tap_that_changes_nothing_is_transparent() -> None:
     names = ["normal", "error event", "cut", "429 then 200", "400"]
     assert (

@@ -22,6 +22,7 @@ FOR_ANNOTATIONS = {"Call", "Dispatched", "Saw", "Way", "Wrap"}
 SAID_ELSEWHERE = {"bedrock_event", "bedrock_exception", "bedrock_frame", "check_scenario"}
 
 
+@pytest.mark.slow
 def test_the_readme_runs(tmp_path: Path) -> None:
     assert len(SNIPPETS) >= 9
     program = [sys.executable, "-W", "error", "-c", "\n".join(SNIPPETS)]
