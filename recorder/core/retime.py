@@ -67,11 +67,14 @@ class Times(Struct, frozen=True, kw_only=True):
         if self.limit is None:
             return moments
         done: list[_Moment] = []
-        early, before = 0, 0
+        early, before, read = 0, 0, 0
         for one in moments:
             more = max(0, one.at - before - self.limit)
             early, before = early + more, one.at
-            done.append(_Moment(one.key, one.at - early, max(0, one.wait - more)))
+            at = one.at - early
+            # where records were dropped in between, the read blocked for more than the last of the silences
+            done.append(_Moment(one.key, at, min(max(0, one.wait - more), at - read)))
+            read = read if str(one.key).startswith("gap") else at
         return done
 
     def _shifted(self, moments: list[_Moment]) -> list[_Moment]:

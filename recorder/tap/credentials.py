@@ -44,7 +44,7 @@ of_headers = credentials
 
 def of_request(request: httpx2.Request) -> list[str]:
     """The keys that a request carries, in its headers and its URL."""
-    return [*credentials(request.headers.multi_items()), *of_url(str(_with_password(request.url)))]
+    return [*credentials(request.headers.multi_items()), *of_url(_with_password(request.url))]
 
 
 def of_url(url: str) -> list[str]:
@@ -106,4 +106,6 @@ def _of_proxies(http: object) -> list[str]:
 
 def _with_password(url: httpx2.URL) -> str:
     """httpx2 shows a URL without its password."""
-    return f"{url.scheme}://{url.userinfo.decode('ascii', 'replace')}@{url.host}" if url.userinfo else ""
+    query = f"?{url.query.decode('ascii', 'replace')}" if url.query else ""
+    login = f"{url.userinfo.decode('ascii', 'replace')}@" if url.userinfo else ""
+    return f"{url.scheme}://{login}{url.host}{query}"

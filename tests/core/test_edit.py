@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from recorder.core import wire
@@ -89,6 +89,7 @@ quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthC
 
 @quick
 @given(cuts, st.lists(st.tuples(numbers, numbers), max_size=3), st.none() | numbers, times, st.booleans())
+@example(cuts=[1, 2, 3, 226], spans=[(0, 1)], cut=None, times=Times(limit=0), hole=True)
 def test_whatever_is_done_the_stream_is_one_that_verify_takes(
     tmp_path: Path,
     cuts: list[int],
