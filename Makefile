@@ -27,6 +27,9 @@ define set_up
 	@touch $@
 endef
 
+# What is installed for the tests.
+EXTRAS ?= dev,beside
+
 .PHONY: help demo test lint types clean
 
 help:
@@ -63,7 +66,7 @@ $(VENV)/demo: pyproject.toml
 	$(call set_up,.)
 
 $(VENV)/test: pyproject.toml
-	$(call set_up,.[dev])
+	$(call set_up,.[$(EXTRAS)])
 	@touch $(VENV)/demo
 
 # Made again, too, when its Python has gone or is not the one that PYTHON names.

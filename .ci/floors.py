@@ -10,7 +10,9 @@ from pathlib import Path
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)\s*>=(?P<floor>[0-9.]+)")
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-extras = {name: listed for name, listed in project["optional-dependencies"].items() if name != "dev"}
+extras = {
+    name: listed for name, listed in project["optional-dependencies"].items() if name not in ("dev", "beside")
+}
 for requirement in [*project["dependencies"], *(line for listed in extras.values() for line in listed)]:
     match = REQUIREMENT.match(requirement)
     if match is None:
