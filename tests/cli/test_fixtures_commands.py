@@ -88,7 +88,7 @@ def test_status_says_what_is_there(tmp_path: Path) -> None:
 def test_a_recording_is_stale_by_its_age_and_by_its_sdk(tmp_path: Path) -> None:
     write(tmp_path / "new.jsonl", aged(recordings.text("01")))
     write(tmp_path / "old.jsonl", aged(recordings.text("02"), 200))
-    write(tmp_path / "sdk.jsonl", aged(recordings.thinking("03")), sdk="1.9.0")
+    write(tmp_path / "sdk.jsonl", aged(recordings.thinking("03")), sdk="0.9.0")
     make_recording(tmp_path / "made.jsonl", "Hello", wall=1)
 
     def stale(*arguments: str) -> set[str]:
@@ -99,7 +99,7 @@ def test_a_recording_is_stale_by_its_age_and_by_its_sdk(tmp_path: Path) -> None:
     assert stale("--older-than", "300d", "--any-sdk") == set()
     result = recorder("fixtures", "status", tmp_path, "--check")
     assert result.exit_code == 1
-    assert f"sdk.jsonl: stale: recorded with anthropic 1.9.0, {version('anthropic')} is installed" in result.stderr
+    assert f"sdk.jsonl: stale: recorded with anthropic 0.9.0, {version('anthropic')} is installed" in result.stderr
     assert recorder("fixtures", "status", tmp_path, "--check", "--any-sdk", "--older-than", "999d").exit_code == 0
 
 
