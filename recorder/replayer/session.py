@@ -19,7 +19,7 @@ from recorder.core.fingerprint import path_of
 from recorder.log.reader import Problem, RecordingError, find_segments
 from recorder.log.streams import Stream, read_streams
 
-from . import backoff, stand_in, virtual_time
+from . import sdk, stand_in, virtual_time
 from .asked import asked, asked_by
 from .errors import ClockError
 from .faults.inject import Faults, Injected, Injector, Served
@@ -103,7 +103,7 @@ class Replay(stand_in.Answerer):
         ]
         self._shelf = Shelf(whole, self.name, repeat=repeat, ignore=ignore, match=match, hint=hint)
         self._instant = timing != "recorded"
-        backoff.install()
+        sdk.install()
         self._order = Order(self._shelf.streams) if timing == "ordered" else None
         self._virtual = clock == "virtual"
         self._clock: Clock | None = None if self._virtual else RealClock()

@@ -8,11 +8,11 @@ from typing import NamedTuple, Protocol
 import httpx2
 
 from . import raising
-from .backoff import without_wait
 from .errors import EndOfRecording
 from .raising import Carrier
 from .schedule import Clock, RealClock
 from .script import Script
+from .sdk import without_wait
 
 
 class Watcher(Protocol):

@@ -1,7 +1,8 @@
-"""An instant replay does not sleep before the SDK's retries: what made them is as it was recorded, and so is the log."""
+"""What a replay leaves out of the SDK: the sleep before a retry (log and responses stay), the thread before a request."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from pathlib import Path
@@ -87,3 +88,16 @@ def test_recorded_timing_waits(tmp_path: Path, slept: list[float]) -> None:
     with recorder.replay(tmp_path / "r.jsonl", timing="recorded", speed=1e6).client(max_retries=1) as client:
         client.messages.create(**ASK, stream=True).close()
     assert 0.04 in slept
+
+
+async def test_no_thread_stands_between_a_call_and_its_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "r.jsonl", HELLO)
+
+    async def to_thread(*_: Any, **__: Any) -> None:
+        raise AssertionError("threads end in any order")
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    async with recorder.replay(tmp_path / "r.jsonl").async_client() as client:
+        await (await client.messages.create(**ASK, stream=True)).close()

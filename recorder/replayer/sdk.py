@@ -1,7 +1,11 @@
-"""The SDK's waits before it tries again: none, where an instant replay made it.
+"""What the SDK does of its own between a call and its request, where that would keep a replay from being exact.
 
-The SDK works out how long to wait, by the recorded `retry-after` or by its own back-off, and logs it; the sleep
-alone is left out. Responses stay as they were recorded.
+Its waits before it tries again: none, where an instant replay made it. The SDK works out how long to wait, by
+the recorded `retry-after` or by its own back-off, and logs it; the sleep alone is left out. Responses stay as they
+were recorded.
+
+Its question which platform this is: an async client asks that in a thread, at its first request, so calls that
+were made in one order would be sent in another.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from anthropic._base_client import AsyncAPIClient, SyncAPIClient
 
 _MARK = "recorder_instant"
 _METHOD = "_sleep_for_retry"
+_IN_THREAD = "asyncify"
+_base_client: Any = sys.modules[SyncAPIClient.__module__]
 _log = logging.getLogger(SyncAPIClient.__module__)
 _installing = threading.Lock()
 
@@ -30,7 +36,7 @@ def without_wait(of: httpx2.Response | Exception) -> None:
 
 
 def install() -> None:
-    """Have the SDK's clients ask; once, however often called. In an SDK that sleeps elsewhere they wait."""
+    """Have the SDK ask here; once, however often called. An SDK that does it all elsewhere does it still."""
     with _installing:
         for kind, make in ((SyncAPIClient, _sync), (AsyncAPIClient, _async)):
             method: Any = getattr(kind, _METHOD, None)
@@ -38,6 +44,11 @@ def install() -> None:
                 replacement = make(method)
                 setattr(replacement, _MARK, True)
                 setattr(kind, _METHOD, replacement)
+        in_thread: Any = getattr(_base_client, _IN_THREAD, None)
+        if in_thread is not None and not hasattr(in_thread, _MARK):
+            replacement = _known(in_thread, _base_client.get_platform)
+            setattr(replacement, _MARK, True)
+            setattr(_base_client, _IN_THREAD, replacement)
 
 
 def _sync(method: Any) -> Any:
@@ -59,6 +70,19 @@ def _async(method: Any) -> Any:
             await method(self, **why)
 
     return _sleep_for_retry
+
+
+def _known(in_thread: Any, question: Any) -> Any:
+    """`in_thread`, but `question`, whose answer is the same for the life of the process, is answered at once."""
+    answer = question()
+
+    async def known() -> Any:
+        return answer
+
+    def asyncify(function: Any) -> Any:
+        return known if function is question else in_thread(function)
+
+    return asyncify
 
 
 def _is_instant(response: httpx2.Response | None) -> bool:
