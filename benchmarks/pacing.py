@@ -3,9 +3,9 @@
     python benchmarks/pacing.py [--events 10000] [--gap 1.0]
 
 One stream with an event every `--gap` ms (half to one and a half times that), through the SDK: replayed in the
-process, sync and asyncio, and over HTTP on the loopback (`recorder.testing.answer_from`). Beside them the plain
-thing, the same events from a list with one sleep per gap. Errors are of the time since the request was sent; the
-drift is how much later the last tenth is than the first, in the median.
+process, sync and asyncio, and over HTTP by `recorder serve`, a process of its own. Beside them the plain thing,
+the same events from a list with one sleep per gap. Errors are of the time since the request was sent, over HTTP
+on a connection that is there; the drift is how much later the last tenth is than the first, in the median.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -28,25 +31,42 @@ from feed import ASK, chunks
 import recorder
 from recorder.core.attempt import Attempt
 from recorder.core.lines import encode_line
-from recorder.core.records import FORMAT, Header
+from recorder.core.records import FORMAT, Header, Record
 from recorder.core.redact import Secrets
-from recorder.testing import Upstream, answer_from
 
 
-def write(path: Path, parts: list[bytes], times: list[int]) -> None:
-    """A recording of one stream: each part at its time, in ns since the send."""
-    attempt = Attempt(stream="s", call="c", attempt=0, secrets=Secrets())
+def write(path: Path, *streams: tuple[list[bytes], list[int]]) -> None:
+    """A recording of streams, one after the other: each part at its time, in ns since the send."""
+    header = Header(format=FORMAT, v=1, segment="x", wall=0, mono=0, recorder="0", source="synthetic")
+    records = [header, *(record for n, stream in enumerate(streams) for record in records_of(n, *stream))]
+    path.write_bytes(b"".join(map(encode_line, records)))
+
+
+def records_of(number: int, parts: list[bytes], times: list[int]) -> list[Record]:
+    attempt = Attempt(stream=f"s{number}", call=f"c{number}", attempt=0, secrets=Secrets())
     body = json.dumps({**ASK, "stream": True}).encode()
     headers = [("content-type", "text/event-stream")]
     url = "https://api.anthropic.com/v1/messages"
-    records = [
-        Header(format=FORMAT, v=1, segment="x", wall=0, mono=0, recorder="0", source="synthetic"),
-        attempt.request(wall=0, mono=0, method="POST", url=url, headers=[], body=body),
+    return [
+        attempt.request(wall=number, mono=number, method="POST", url=url, headers=[], body=body),
         attempt.response(at=times[0], status=200, headers=headers),
         *(record for at, part in zip(times, parts, strict=True) for record in attempt.chunk(at, 0, part)),
         *attempt.end(times[-1], 0, "read"),
     ]
-    path.write_bytes(b"".join(map(encode_line, records)))
+
+
+@contextmanager
+def served(path: Path) -> Generator[str]:
+    """The URL of `recorder serve`."""
+    command = [sys.executable, "-c", "from recorder_cli.main import run; run()", "serve", str(path), "--once"]
+    with subprocess.Popen(
+        [*command, "--timing", "recorded"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
 
 
 class Sleepy(httpx2.BaseTransport, httpx2.AsyncBaseTransport, httpx2.SyncByteStream, httpx2.AsyncByteStream):
@@ -92,6 +112,8 @@ def arrivals(transport: httpx2.BaseTransport | None, url: str | None = None) -> 
     sent = Sent()
     http = anthropic.DefaultHttpxClient(transport=transport, event_hooks={"request": [sent]})
     with anthropic.Anthropic(api_key="none", base_url=url, http_client=http) as client:
+        if url:
+            list(client.messages.create(**ASK, stream=True))
         return [time.perf_counter_ns() - sent.at for _ in client.messages.create(**ASK, stream=True)]
 
 
@@ -100,6 +122,8 @@ def arrivals_async(transport: httpx2.AsyncBaseTransport | None, url: str | None 
         sent = Sent()
         http = anthropic.DefaultAsyncHttpxClient(transport=transport, event_hooks={"request": [sent.tell]})
         async with anthropic.AsyncAnthropic(api_key="none", base_url=url, http_client=http) as client:
+            if url:
+                [_ async for _ in await client.messages.create(**ASK, stream=True)]
             stream = await client.messages.create(**ASK, stream=True)
             return [time.perf_counter_ns() - sent.at async for _ in stream]
 
@@ -124,7 +148,7 @@ def main() -> None:
         times.append(times[-1] + int(options.gap * 1e6 * random.uniform(0.5, 1.5)))
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "a.jsonl"
-        write(path, parts, times)
+        write(path, (parts, times))
         sleepy = Sleepy(parts, times)
         print(f"{len(times)} events in {times[-1] / 1e9:.1f} s; ms late")
         print(f"{'':22}{'p50':>9}{'p99':>9}{'max':>9}{'drift':>11}")
@@ -132,9 +156,11 @@ def main() -> None:
         show("sync, plain", arrivals(sleepy), times)
         show("asyncio", arrivals_async(recorder.replay(path, timing="recorded").transport), times)
         show("asyncio, plain", arrivals_async(sleepy), times)
-        with Upstream(answer_from(path)) as upstream:
-            show("over HTTP", arrivals(None, upstream.url), times)
-            show("over HTTP, asyncio", arrivals_async(None, upstream.url), times)
+        write(path, (chunks(10), times[: len(chunks(10))]), (parts, times))
+        with served(path) as url:
+            show("over HTTP", arrivals(None, url), times)
+        with served(path) as url:
+            show("over HTTP, asyncio", arrivals_async(None, url), times)
 
 
 if __name__ == "__main__":

@@ -51,14 +51,14 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._corked: list[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._begun = False
-        """The first byte of a request has come."""
+        self._begun = 0
+        """ns of `perf_counter_ns` when the first byte of a request came, or its turn when pipelined. 0: none yet."""
         self._parsing = self._lingering = False
 
     @property
     def busy(self) -> bool:
         """A request is being read or answered."""
-        return self._exchange is not None or self._begun
+        return self._exchange is not None or self._begun > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             return
         if not self._begun:
-            self._begun = True
+            self._begun = time.perf_counter_ns()
             self._arm(self._limits.head_s, self._too_slow)
         self._parse()
 
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._http.start_next_cycle()
-        self._begun = bool(self._http.trailing_data[0])
+        self._begun = time.perf_counter_ns() if self._http.trailing_data[0] else 0
         self._arm(self._limits.head_s if self._begun else self._limits.idle_s, self._too_slow)
         if self._begun and not self._parsing:
             self._parse()
@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
             body=body,
             wall=time.time_ns(),
         )
-        exchange = self._exchange = Exchange(self, incoming)
+        exchange = self._exchange = Exchange(self, incoming, self._begun)
         self._hub.serve(exchange)
 
     # Refusing
@@ -239,7 +239,7 @@ class Connection(asyncio.Protocol):
             self.put(h11.Data(data=body))
         self.put(h11.EndOfMessage())
         self.uncork()
-        self._begun, self._lingering = False, True
+        self._begun, self._lingering = 0, True
         self._head, self._body = None, []
         self._transport.write_eof()
         self._arm(self._limits.linger_s, self._transport.abort)

@@ -52,9 +52,10 @@ def _nothing(*_: object) -> None:
 class Exchange:
     """What is put into it goes out at once. After the end, or when the client has gone, it takes no more."""
 
-    def __init__(self, line: Line, incoming: Incoming) -> None:
+    def __init__(self, line: Line, incoming: Incoming, began: int) -> None:
         self.incoming = incoming
-        self.began = time.perf_counter_ns()
+        self.began = began
+        """When the request began to come, in ns of `perf_counter_ns`."""
         self.status: int | None = None
         """Of the answer, once it has begun."""
         self.sent = 0
