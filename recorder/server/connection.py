@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._corked: list[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._begun = 0
-        """ns of `perf_counter_ns` when the first byte of a request came, or its turn when pipelined. 0: none yet."""
+        """ns of `perf_counter_ns` when the first byte of a request came, or its turn if pipelined. 0: none yet."""
         self._parsing = self._lingering = False
 
     @property
