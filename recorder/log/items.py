@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from recorder.core.attempt import Attempt
 from recorder.core.records import ErrorInfo, How, Part, Phases, StreamRecord
+from recorder.core.redact import Secrets
 
 
 class SentPart(Struct, frozen=True):
@@ -26,8 +27,12 @@ class SentPart(Struct, frozen=True):
 
 
 class Sent(Struct, frozen=True):
-    """The request of an attempt."""
+    """The request of an attempt. `stream`, `call`, `attempt`, `secrets`: what the attempt is made of."""
 
+    stream: str
+    call: str
+    attempt: int
+    secrets: Secrets
     wall: int
     mono: int
     method: str
@@ -36,6 +41,12 @@ class Sent(Struct, frozen=True):
     body: bytes
     tags: dict[str, str] | None
     parts: tuple[SentPart, ...] = ()
+    before: Callable[[], None] | None = None
+    """To be done first, and not on the application's time."""
+
+    def begin(self) -> Attempt:
+        """The attempt that it begins."""
+        return Attempt(stream=self.stream, call=self.call, attempt=self.attempt, secrets=self.secrets)
 
     @property
     def size(self) -> int:
@@ -43,6 +54,8 @@ class Sent(Struct, frozen=True):
         return len(self.body) + sum(len(part.content or b"") for part in self.parts)
 
     def records(self, attempt: Attempt, *_: int) -> list[StreamRecord]:
+        if self.before is not None:
+            self.before()
         request = attempt.request(
             wall=self.wall,
             mono=self.mono,
@@ -56,32 +69,40 @@ class Sent(Struct, frozen=True):
         return [request]
 
 
-class Received(Struct, frozen=True):
-    """The response of an attempt. `decoded`: its chunks come without content-encoding. `before`: to be done first,
-    and not on the application's time."""
+class Details(Struct, frozen=True):
+    """What else is said of a response."""
 
-    status: int
     headers: list[tuple[str, str]]
-    url: str | None
-    http: str | None
-    decoded: bool
+    url: str | None = None
+    """If the request did not know it."""
     phases: Phases | None = None
     reused: bool | None = None
+
+
+class Received(Struct, frozen=True):
+    """The response of an attempt. `decoded`: its chunks come without content-encoding.
+
+    `details` is asked on the writer's time, and not on the application's; before it answers, it sees to it that
+    what is secret in the response is known.
+    """
+
+    status: int
+    http: str | None
+    decoded: bool
+    details: Callable[[], Details]
     arrival: str | None = None
-    before: Callable[[], None] | None = None
 
     def records(self, attempt: Attempt, at: int, _: int) -> list[StreamRecord]:
-        if self.before is not None:
-            self.before()
+        details = self.details()
         response = attempt.response(
             at=at,
             status=self.status,
-            headers=self.headers,
-            url=self.url,
+            headers=details.headers,
+            url=details.url,
             http=self.http,
             decoded=self.decoded,
-            phases=self.phases,
-            reused=self.reused,
+            phases=details.phases,
+            reused=details.reused,
             arrival=self.arrival,
         )
         return [response]

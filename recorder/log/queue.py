@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import deque
 from itertools import repeat
 
-from recorder.core.attempt import Attempt
-
 from .items import Note, Sent
 
 UNIT = 512
@@ -19,12 +17,12 @@ UNIT = 512
 
 
 class Queue:
-    """What the tap saw and the writer has not taken: (attempt, at, wait, a chunk or a note)."""
+    """What the tap saw and the writer has not taken: (id of the stream, at, wait, a chunk or a note)."""
 
     __slots__ = ("_extra", "items", "limit")
 
     def __init__(self, limit: int) -> None:
-        self.items: deque[tuple[Attempt, int, int, bytes | Note]] = deque()
+        self.items: deque[tuple[str, int, int, bytes | Note]] = deque()
         self.limit = limit
         """In units; 0 takes no more chunks."""
         self._extra: deque[None] = deque()
@@ -38,7 +36,7 @@ class Queue:
         """True when a chunk would be taken now."""
         return len(self.items) + len(self._extra) < self.limit
 
-    def put_chunk(self, attempt: Attempt, at: int, wait: int, chunk: bytes) -> bool:
+    def put_chunk(self, stream: str, at: int, wait: int, chunk: bytes) -> bool:
         """Add body bytes; False when there is no room. The hot path."""
         extra = self._extra
         if len(self.items) + len(extra) >= self.limit:
@@ -47,16 +45,16 @@ class Queue:
             chunk = bytes(chunk)  # a transport of somebody's own; it may change its buffer
         if len(chunk) >= UNIT:
             extra.extend(repeat(None, len(chunk) // UNIT))
-        self.items.append((attempt, at, wait, chunk))
+        self.items.append((stream, at, wait, chunk))
         return True
 
-    def put(self, attempt: Attempt, at: int, wait: int, note: Note) -> None:
+    def put(self, stream: str, at: int, wait: int, note: Note) -> None:
         """Add anything else, room or not."""
         if type(note) is Sent:
             self._extra.extend(repeat(None, note.size // UNIT))
-        self.items.append((attempt, at, wait, note))
+        self.items.append((stream, at, wait, note))
 
-    def take(self) -> tuple[Attempt, int, int, bytes | Note]:
+    def take(self) -> tuple[str, int, int, bytes | Note]:
         """The first item. Raises IndexError when there is none."""
         item = self.items.popleft()
         content = item[3]

@@ -129,7 +129,8 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._idle = False
         self._closing = False
-        self._open_attempts = 0
+        self._attempts: dict[str, Attempt] = {}
+        """Those that have not ended, by stream. The writer's thread alone makes, feeds and forgets them."""
         self._sink = self._new_sink(self.path, stats=self.stats)
         self._unwritten = b""
         """Encoded lines that the sink was not given yet."""
@@ -146,7 +147,7 @@ class Writer:
             self.stats.dropped_chunks += 1
             self.stats.dropped_bytes += size
 
-    def put_request(self, attempt: Attempt, sent: Sent, watch: Mutable) -> bool:
+    def put_request(self, sent: Sent, watch: Mutable) -> bool:
         """Queue the start of an attempt; False when there is no room, or when the writer is closed.
 
         `watch` is muted in the child of a fork: from there on the attempt is the parent's to record. It is not
@@ -156,14 +157,14 @@ class Writer:
             self.stats.dropped_streams += 0 if self._closing else 1
             return False
         self._watches.add(watch)
-        self.put(attempt, 0, 0, sent)
+        self.put(sent.stream, 0, 0, sent)
         return True
 
-    def put(self, attempt: Attempt, at: int, wait: int, item: Note) -> None:
+    def put(self, stream: str, at: int, wait: int, item: Note) -> None:
         """Queue anything else about an attempt that was let in: a few small items, so there is always room."""
         if self._closing:
             return
-        self.queue.put(attempt, at, wait, item)
+        self.queue.put(stream, at, wait, item)
         if self._thread is None:
             self._start()
         elif self._idle:
@@ -232,7 +233,7 @@ class Writer:
                 pause = POLL_S
             elif closing:
                 break
-            elif self._open_attempts:
+            elif self._attempts:
                 time.sleep(pause)
                 pause = min(pause * 2, IDLE_POLL_S)
             else:
@@ -257,7 +258,7 @@ class Writer:
 
     def _drain(self) -> bool:
         """Turn what is queued into lines, and write them; False when there was nothing."""
-        queue, items, stats = self.queue, self.queue.items, self.stats
+        queue, items, attempts, stats = self.queue, self.queue.items, self._attempts, self.stats
         if not items:
             return False
         self._busy = True
@@ -265,8 +266,11 @@ class Writer:
         records: list[StreamRecord] = []
         size = 0
         while items and size < BATCH_BYTES:
-            attempt, at, wait, item = queue.take()
+            stream, at, wait, item = queue.take()
             try:
+                if type(item) is Sent:
+                    attempts[stream] = item.begin()
+                attempt = attempts[stream]
                 if isinstance(item, bytes):
                     size += len(item)
                     made = attempt.chunk(at, wait, item)
@@ -307,10 +311,9 @@ class Writer:
 
     def _records(self, attempt: Attempt, at: int, wait: int, item: Note) -> list[StreamRecord]:
         if isinstance(item, Sent):
-            self._open_attempts += 1
             self.stats.streams += 1
         elif isinstance(item, Ended):
-            self._open_attempts -= 1
+            del self._attempts[attempt.stream]
         elif isinstance(item, Dropped):
             self._tell_dropped()
         return item.records(attempt, at, wait)

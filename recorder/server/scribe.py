@@ -29,7 +29,7 @@ class Scribe:
     @property
     def stream(self) -> str | None:
         """Its id, where it is recorded."""
-        return self._watch.attempt.stream if self._watch is not None else None
+        return self._watch.stream if self._watch is not None else None
 
     def begin(self, calls: Calls, method: str, url: str, headers: Headers, body: bytes) -> None:
         """The request is about to be sent."""
@@ -58,13 +58,15 @@ class Scribe:
             return
         tap = self._tap
 
-        def answered() -> None:
+        def headers() -> list[tuple[str, str]]:
             pairs = _texts(event.headers.raw_items())
+            tap.learn(credentials(pairs))
+            return pairs
+
+        def answered() -> None:
             http = f"HTTP/{event.http_version.decode('ascii')}"
             watch.connection.note("http11.receive_response_headers.complete", {})
-            watch.answered(
-                now - watch.sent, event.status_code, pairs, http=http, before=lambda: tap.learn(credentials(pairs))
-            )
+            watch.answered(now - watch.sent, event.status_code, headers, http=http)
 
         self._guarded(answered)
 

@@ -14,12 +14,13 @@ from typing import Any, cast
 import anthropic
 import httpx2
 
-from recorder.core.attempt import Attempt
 from recorder.core.records import ErrorInfo, How, Phases
-from recorder.log.items import Dropped, Ended, Received
+from recorder.log.items import Details, Dropped, Ended, Received
 from recorder.log.writer import Writer
 
 from .phases import Connection
+
+Headers = list[tuple[str, str]]
 
 
 class Watch:
@@ -33,24 +34,24 @@ class Watch:
         "_ended",
         "_queue",
         "_writer",
-        "attempt",
         "clock",
         "connection",
         "flows",
         "held",
         "put",
         "sent",
+        "stream",
         "waited",
     )
 
-    def __init__(self, attempt: Attempt, writer: Writer, clock: Callable[[], int], sent: int) -> None:
+    def __init__(self, stream: str, writer: Writer, clock: Callable[[], int], sent: int) -> None:
         self.clock = clock
         self.connection = Connection(clock, sent)
         self.waited: int | None = None
         """ns for which the application was blocked, and between its reads, where these are not the tap's own."""
         self.held: int | None = None
         self._answered = False
-        self.attempt = attempt
+        self.stream = stream
         self.sent = sent
         """On the clock: `at` counts from here."""
         self._writer = writer
@@ -68,57 +69,44 @@ class Watch:
         response: httpx2.Response,
         request: httpx2.Request,
         *,
-        url: str | None,
+        headers: Callable[[], Headers],
+        url: object,
         arrival: str | None,
         decoded: bool,
-        before: Callable[[], None] | None,
     ) -> int:
         """Note the response; returns when its headers had come, on the clock, or now if that is not known."""
         connection = self.connection
         known = connection.is_of(request)
         at = connection.answered if known else None
         at = self.clock() - self.sent if at is None else at
-        self.answered(
-            at,
-            response.status_code,
-            response.headers.multi_items(),
-            http=response.http_version,
-            url=url,
-            arrival=arrival,
-            decoded=decoded,
-            before=before,
-            known=known,
-        )
+        http, status = response.http_version, response.status_code
+        self.answered(at, status, headers, http=http, url=url, arrival=arrival, decoded=decoded, known=known)
         return self.sent + at
 
     def answered(
         self,
         at: int,
         status: int,
-        headers: list[tuple[str, str]],
+        headers: Callable[[], Headers],
         *,
         http: str,
-        url: str | None = None,
+        url: object = None,
         arrival: str | None = None,
         decoded: bool = False,
-        before: Callable[[], None] | None = None,
         known: bool = True,
     ) -> None:
-        """Note a response whose headers had come `at` ns after the send. `known`: `connection` was told of it."""
+        """Note a response whose headers had come `at` ns after the send. `known`: `connection` was told of it.
+
+        `headers` and `str(url)` are asked by the writer, which has the time; `headers` first has the secrets among
+        them learned. `url` if the request did not know it.
+        """
         self._answered = True
-        phases, reused = self._phases(known)
-        received = Received(
-            status,
-            headers,
-            url=url,
-            http=http,
-            decoded=decoded,
-            phases=phases,
-            reused=reused,
-            arrival=arrival,
-            before=before,
-        )
-        self._writer.put(self.attempt, at, 0, received)
+
+        def details() -> Details:
+            phases, reused = self._phases(known)
+            return Details(headers(), None if url is None else str(url), phases, reused)
+
+        self._writer.put(self.stream, at, 0, Received(status, http, decoded, details, arrival))
 
     def chunk(self, now: int, wait: int, data: bytes) -> None:
         """Note a chunk that came at `now`, after a read that blocked for `wait`; the short way could not."""
@@ -126,7 +114,7 @@ class Watch:
             return
         if not self.flows and self._queue.has_room():
             self._tell_dropped(now)
-        if not (self.flows and self.put(self.attempt, now - self.sent, wait, data)):
+        if not (self.flows and self.put(self.stream, now - self.sent, wait, data)):
             self._drop(data)
 
     def end(self, now: int, wait: int, how: How, error: ErrorInfo | None = None, url: str | None = None) -> None:
@@ -139,7 +127,7 @@ class Watch:
             self._tell_dropped(now)
         phases, reused = (None, None) if self._answered else self._phases(True)
         self._writer.put(
-            self.attempt, now - self.sent, wait, Ended(how, error, phases, reused, self.waited, self.held, url)
+            self.stream, now - self.sent, wait, Ended(how, error, phases, reused, self.waited, self.held, url)
         )
 
     def failed(self, now: int, wait: int, error: BaseException) -> None:
@@ -171,7 +159,7 @@ class Watch:
 
     def _tell_dropped(self, now: int) -> None:
         dropped = Dropped(self._dropped_chunks, self._dropped_bytes)
-        self._writer.put(self.attempt, now - self.sent, 0, dropped)
+        self._writer.put(self.stream, now - self.sent, 0, dropped)
         self._dropped_chunks = self._dropped_bytes = 0
         self.flows = not self._ended
 
@@ -208,12 +196,12 @@ class SyncBody(httpx2.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         watch, clock, put = self._watch, self._watch.clock, self._watch.put
-        attempt, sent = watch.attempt, watch.sent
+        stream, sent = watch.stream, watch.sent
         asked = clock()
         try:
             for chunk in self._body:
                 now = clock()
-                if not (watch.flows and put(attempt, now - sent, now - asked, chunk)):
+                if not (watch.flows and put(stream, now - sent, now - asked, chunk)):
                     watch.chunk(now, now - asked, chunk)
                 yield chunk
                 asked = clock()
@@ -251,13 +239,13 @@ class AsyncBody(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         watch, clock, put = self._watch, self._watch.clock, self._watch.put
-        attempt, sent = watch.attempt, watch.sent
+        stream, sent = watch.stream, watch.sent
         chunks = self._body.__aiter__()
         asked = clock()
         try:
             async for chunk in chunks:
                 now = clock()
-                if not (watch.flows and put(attempt, now - sent, now - asked, chunk)):
+                if not (watch.flows and put(stream, now - sent, now - asked, chunk)):
                     watch.chunk(now, now - asked, chunk)
                 yield chunk
                 asked = clock()
@@ -292,17 +280,16 @@ def watch_response(
     watch: Watch,
     body: type[SyncBody | AsyncBody],
     *,
-    url: str | None = None,
-    before: Callable[[], None] | None = None,
+    headers: Callable[[], Headers],
+    url: object = None,
 ) -> None:
     """Note the response, and have its body watched while it is read; a body that was read already, whole.
 
-    `body` is the kind of the client: a body of httpx2 can be of both. `url` if the request did not know it;
-    `before`: what the writer does before it writes anything of the response.
+    `body` is the kind of the client: a body of httpx2 can be of both. `headers` and `url`: see `Watch.answered`.
     """
     read = response.is_stream_consumed or response.is_closed
     headers_at = watch.response(
-        response, request, url=url, arrival=None if read else body.arrival, decoded=read, before=before
+        response, request, headers=headers, url=url, arrival=None if read else body.arrival, decoded=read
     )
     if not read:
         response.stream = body(response, watch)

@@ -28,7 +28,6 @@ import httpx2
 import msgspec
 from anthropic import Middleware
 
-from recorder.core.attempt import Attempt
 from recorder.core.capture import Capture, Mode
 from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
 from recorder.core.redact import Secrets, environment_secrets
@@ -128,7 +127,7 @@ class Tap(Middleware):
         observe: Callable[[StreamRecord], None] | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
-        new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+        new_id: Callable[[], str] = lambda: os.urandom(8).hex(),
     ) -> None:
         check_interpreter()
         self._tags = {str(name): str(value) for name, value in (tags or {}).items()}
@@ -231,12 +230,19 @@ class Tap(Middleware):
         call: str | None,
         attempt: int,
         parts: Iterable[SentPart] = (),
+        before: Callable[[], None] | None = None,
     ) -> Watch | None:
-        """Start to record an attempt that is about to be sent; None when there is no room for it."""
+        """Start to record an attempt that is about to be sent; None when there is no room for it.
+
+        `before` is what the writer does before it writes the request.
+        """
         stream = self.new_id()
-        state = Attempt(stream=stream, call=call or stream, attempt=attempt, secrets=self._secrets)
         sent = self._clock()
         item = Sent(
+            stream=stream,
+            call=call or stream,
+            attempt=attempt,
+            secrets=self._secrets,
             wall=self._wall_clock(),
             mono=sent,
             method=method.upper(),
@@ -245,9 +251,10 @@ class Tap(Middleware):
             body=body,
             tags={**self._tags, **_tags.get()} or None,
             parts=tuple(parts),
+            before=before,
         )
-        watch = Watch(state, self._writer, self._clock, sent)
-        return watch if self._writer.put_request(state, item, watch) else None
+        watch = Watch(stream, self._writer, self._clock, sent)
+        return watch if self._writer.put_request(item, watch) else None
 
     def wants(self, call: str) -> bool:
         """Whether anything of this call is recorded, so far as its id tells."""
@@ -286,17 +293,19 @@ class Tap(Middleware):
             watch.closed()
             self.internal_error(error)
 
-    def _meet_client(self, call_next: object) -> None:
-        """The HTTP client is to tell its phases, and its keys are never to be written. An SDK that is made in
-        another way than those we know costs the phases, which `stats()` counts, and nothing else."""
-        client: object = None
-        with suppress(Exception):
+    def _meet_client(self, call_next: object) -> object:
+        """The client that sends, whose HTTP client is to tell its phases. An SDK that is made in another way than
+        those we know costs the phases, which `stats()` counts, and nothing else."""
+        try:
             client = client_behind(call_next)
             install(getattr(client, "_client", None))
-        if client is not None:
-            self._learn_client(client)
+        except Exception:
+            return None
+        return client
 
     def _learn_client(self, client: object) -> None:
+        if client is None:
+            return
         if client in self._clients:
             self.learn(credentials.own_keys(client))
             return
@@ -320,9 +329,13 @@ class Tap(Middleware):
                 _last_call.set((options.url, call))
             if not self.wants(call):
                 return None
-            self._meet_client(call_next)
+            client = self._meet_client(call_next)
             headers = [(name, value) for name, value in request.headers.items() if isinstance(value, str)]
-            self.learn(credentials.of_headers(headers))
+
+            def learn() -> None:
+                self._learn_client(client)
+                self.learn(credentials.of_headers(headers))
+
             return self.begin(
                 method=options.method,
                 url=options.url,
@@ -331,6 +344,7 @@ class Tap(Middleware):
                 call=call,
                 attempt=request.retries_taken,
                 parts=parts_of(options.files) if options.files else (),
+                before=learn,
             )
         except Exception as error:
             self.internal_error(error)
@@ -342,13 +356,13 @@ class Tap(Middleware):
             watch.closed()  # another middleware answered with a value of its own
             return
         with self.guarded(watch):
-            body = self.body_of(http, body)
-            url, seen = str(http.request.url), credentials.exchanges(http)
+            request, raw, seen = http.request, http.headers.raw, credentials.exchanges(http)
 
-            def learn() -> None:
+            def headers() -> list[tuple[str, str]]:
                 self.learn(credentials.of_exchanges(seen))
+                return httpx2.Headers(raw).multi_items()
 
-            watch_response(http, http.request, watch, body, url=url, before=learn)
+            watch_response(http, request, watch, self.body_of(http, body), headers=headers, url=request.url)
 
     def _keep_failed(self, error: Exception) -> None:
         self._tell(f"keep raised {type(error).__name__}", "its streams are written")

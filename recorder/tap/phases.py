@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import httpx2
@@ -29,6 +30,13 @@ _PHASES = {
     "send_request_body": "send",
     "receive_response_headers": "headers",
 }
+
+
+@lru_cache(64)
+def _step_of(event: str) -> tuple[str, str, str] | None:
+    """(phase, step, state) of `http11.send_request_headers.started`; None for a step of no phase."""
+    _, step, state = event.split(".")
+    return (_PHASES[step], step, state) if step in _PHASES else None
 
 
 class Connection:
@@ -54,10 +62,10 @@ class Connection:
 
     def note(self, event: str, info: Mapping[str, Any]) -> None:
         """A step, such as `http11.send_request_headers.started`; failed ones end as well."""
-        _, step, state = event.split(".")
-        phase = _PHASES.get(step)
-        if phase is None:
+        known = _step_of(event)
+        if known is None:
             return
+        phase, step, state = known
         now = self._clock() - self._sent
         if state == "started":
             self._started(phase, step, now, info)
@@ -119,15 +127,20 @@ _current: ContextVar[tuple[Connection, ...]] = ContextVar("recorder_connections"
 _installing = threading.Lock()
 
 
-@contextmanager
-def recording(connection: Connection) -> Generator[None]:
+class recording:  # noqa: N801 - used as a function
     """The requests sent inside, in this thread or task, belong to the attempt; two taps may see the same ones."""
-    token = _current.set((*_current.get(), connection))
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_connection", "_token")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._token = _current.set((*_current.get(), self._connection))
+
+    def __exit__(self, *_: object) -> None:
         with suppress(ValueError):  # a coroutine that is closed in another context than it ran in
-            _current.reset(token)
+            _current.reset(self._token)
 
 
 def is_seen(request: httpx2.Request) -> bool:

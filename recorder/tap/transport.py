@@ -71,7 +71,6 @@ class Sender:
         call = self._calls.call_of(request.method, str(request.url), body, attempt)
         if not self._tap.wants(call):
             return None
-        self._tap.learn(credentials.of_request(request))
         return self._tap.begin(
             method=request.method,
             url=str(request.url),
@@ -79,17 +78,20 @@ class Sender:
             body=body,
             call=call,
             attempt=attempt,
+            before=lambda: self._tap.learn(credentials.of_request(request)),
         )
 
     def _watch(
         self, request: httpx2.Request, response: httpx2.Response, watch: Watch, kind: type[SyncBody | AsyncBody]
     ) -> None:
-        headers = response.headers  # and not the response, which must be gone when the application drops it
+        raw = response.headers.raw  # and not the response, which must be gone when the application drops it
 
-        def learn() -> None:
-            self._tap.learn(credentials.of_headers(headers.multi_items()))
+        def headers() -> list[tuple[str, str]]:
+            pairs = httpx2.Headers(raw).multi_items()
+            self._tap.learn(credentials.of_headers(pairs))
+            return pairs
 
-        watch_response(response, request, watch, self._tap.body_of(response, kind), before=learn)
+        watch_response(response, request, watch, self._tap.body_of(response, kind), headers=headers)
 
 
 class TapTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
