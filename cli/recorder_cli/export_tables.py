@@ -19,7 +19,6 @@ from recorder.analytics.selection import Selection
 
 from .errors import Exit, Failure, note
 from .output import Column, print_rows
-from .reading import segments_of
 from .tables import load, query_errors
 from .text import count
 
@@ -57,7 +56,7 @@ def send_to(
     with query_errors(), _package_errors():
         tables = load(paths, salvage=salvage, payloads=False)
         try:
-            sent = send(tables, segments_of(paths), endpoint, semconv=semconv or DEFAULT, selection=selection)
+            sent = send(tables, endpoint, semconv=semconv or DEFAULT, selection=selection)
         except NotSent as error:
             raise Failure(f"{endpoint}: {error}", Exit.CHECK_FAILED) from None
     note(f"{count(sent.spans, 'span')} and {count(sent.points, 'data point')} of metrics sent.")

@@ -214,7 +214,7 @@ class Loader:
             if connection.execute("SELECT bool_or(twice) FROM arrivals").fetchall() == [(True,)]:
                 for step in ("once", "arrivals"):
                     run(connection, f"load/{step}")
-            for step in ("control", "blocks", "stalls", "streams", "unknown", "keep"):
+            for step in ("control", "blocks", "stalls", "streams", "unknown", "gaps", "keep"):
                 run(connection, f"load/{step}")
             for problem in problems:
                 self._note(batch[0][0], problem)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from recorder.core.records import Request
-from recorder.log.reader import read_records
-
 from .report import Tables
 from .selection import Selection
-
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 
 class Moment(Struct):
@@ -78,17 +71,6 @@ def minutes(
     yield from _rows(tables, f"WITH {_CALLS.format(selection.sql())} {measured}")
 
 
-def traceparents(files: Sequence[Path]) -> dict[str, tuple[int, int]]:
-    """The trace and the span that each stream was sent in, as far as a W3C `traceparent` was recorded."""
-    found: dict[str, tuple[int, int]] = {}
-    for file in files:
-        for _, record in read_records(file, salvage=True, report=lambda _: None):
-            if isinstance(record, Request):
-                sent = _TRACEPARENT.fullmatch(record.headers.get("traceparent", ""))
-                found |= {record.stream: (int(sent[1], 16), int(sent[2], 16))} if sent else {}
-    return found
-
-
 def _rows(tables: Tables, query: str) -> Iterator[dict[str, Any]]:
     answer = tables.query(query)
     names = [name for name, _ in answer.columns]
@@ -128,6 +110,8 @@ sent AS (
         s.request_model,
         s.model,
         s.message_id,
+        s.trace_id,
+        s.span_id,
         s.streaming,
         s.tags,
         if(s.stop_reason IS NULL, NULL, [s.stop_reason]) AS finish_reasons,

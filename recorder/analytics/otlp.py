@@ -13,7 +13,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import groupby, islice, pairwise
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -44,7 +43,6 @@ class Sent(Struct, kw_only=True):
 
 def send(
     tables: Tables,
-    files: Sequence[Path],
     endpoint: str,
     *,
     semconv: str = DEFAULT,
@@ -52,7 +50,6 @@ def send(
 ) -> Sent:
     """Send the calls of the tables to `endpoint` (`http://127.0.0.1:4318`).
 
-    `files`: what they were loaded from, in which the `traceparent` of each request is looked up.
     `semconv`: one of `recorder.analytics.otel_names.VERSIONS`. Headers, certificates and the name of the service
     are taken from the environment (OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME), as by every exporter.
 
@@ -64,8 +61,7 @@ def send(
     metrics = need("opentelemetry.exporter.otlp.proto.http.metric_exporter", "otlp")
     base = endpoint.rstrip("/")
     maker = _Maker(names)
-    parents = otel_calls.traceparents(files)
-    spans = (span for call in otel_calls.calls(tables, selection) for span in maker.spans(call, parents))
+    spans = (span for call in otel_calls.calls(tables, selection) for span in maker.spans(call))
     points = ((one, point) for one in names.instruments for point in maker.points(tables, selection, one))
     return Sent(
         spans=_send(traces.OTLPSpanExporter(f"{base}/v1/traces"), spans, list),
@@ -115,11 +111,11 @@ class _Maker:
         scope = need("opentelemetry.sdk.util.instrumentation", "otlp").InstrumentationScope
         self._scope = scope("sse-recorder", __version__, names.schema_url)
 
-    def spans(self, call: otel_calls.Call, parents: dict[str, tuple[int, int]]) -> Iterator[Any]:
+    def spans(self, call: otel_calls.Call) -> Iterator[Any]:
         """The span of a call, and those of its attempts."""
-        found = next((parents[one.stream] for one in call.attempts if one.stream in parents), None)
-        trace_id = found[0] if found else _id(call.call, 16)
-        context = self._context(trace_id, _id(f"call {call.call}", 8))
+        sent = call.row["trace_id"], call.row["span_id"]
+        parent = self._context(*(int(one, 16) for one in sent), remote=True) if all(sent) else None
+        context = self._context(parent.trace_id if parent else _id(call.call, 16), _id(f"call {call.call}", 8))
         attributes = self._common(call.row) | {
             name: call.row[column]
             for column, name in self._names.attributes.items()
@@ -131,7 +127,7 @@ class _Maker:
         yield self._span(
             name=" ".join(filter(None, ["chat", call.row["request_model"]])),
             context=context,
-            parent=self._context(*found, remote=True) if found else None,
+            parent=parent,
             attributes=attributes,
             times=(call.start_ns, call.end_ns),
             error=call.row["error"],

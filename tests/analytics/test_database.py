@@ -32,7 +32,7 @@ from recorder.log.reader import RecordingError
 
 MS = 1_000_000
 HEADER = Header(format="sse-recording", v=1, segment="s", wall=0, mono=0, recorder="0")
-TABLES = ("blocks", "calls", "events", "load_errors", "stalls", "streams")
+TABLES = ("blocks", "calls", "events", "gap_histogram", "load_errors", "stalls", "streams")
 COMPAT = ("aiperf", "guidellm", "otel_genai", "proxy", "sdk", "vllm")
 
 
@@ -291,6 +291,8 @@ def test_a_call_with_retries(tmp_path: Path) -> None:
         "outcome": "complete",
         "error_type": None,
         "request_id": None,
+        "trace_id": None,
+        "span_id": None,
         "tags": {"user": "u1"},
         "ttft_call_s": 1.7,
         "ttft_s": 0.2,

@@ -28,7 +28,7 @@ def sent(path: Path, **options: Any) -> Collector:
     """What a collector got of these recordings."""
     files = find_segments(path)
     with collector() as taken:
-        counted = send(Tables(files, report=pytest.fail), files, taken.url, **options)
+        counted = send(Tables(files, report=pytest.fail), taken.url, **options)
     points = [point for metric in taken.metrics for point in points_of(metric)]
     assert counted == Sent(spans=len(taken.spans), points=len(points))
     return taken
@@ -353,7 +353,7 @@ def test_a_collector_that_refuses_is_told(tmp_path: Path) -> None:
     path = recordings.write(tmp_path / "a.jsonl", recordings.text("01"))
 
     with collector(status=400) as taken, pytest.raises(NotSent, match="400"):
-        send(Tables([path], report=pytest.fail), [path], taken.url)
+        send(Tables([path], report=pytest.fail), taken.url)
 
 
 def test_nothing_is_sent_of_calls_that_asked_no_model(tmp_path: Path) -> None:

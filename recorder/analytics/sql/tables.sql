@@ -49,6 +49,14 @@ CREATE TABLE loaded.arrivals (
     gap BIGINT
 );
 
+-- Gaps of all streams, counted: a gap of ns falls into a bucket whose bounds lie 2 % apart. Only changes are added:
+-- what becomes of a stream that is loaded anew, or forgotten, is taken off by rows below 0.
+CREATE MACRO loaded.gap_bucket(ns) AS (
+    CASE WHEN ns < 1000 THEN 0 ELSE 1 + floor(ln(ns / 1000) / ln(1.02)) END::SMALLINT
+);
+
+CREATE TABLE loaded.gap_counts (model VARCHAR, bucket SMALLINT, gaps BIGINT);
+
 -- The lines that are no arrivals alone: request, response, gap, end.
 CREATE TABLE loaded.control (
     kind VARCHAR,

@@ -9,6 +9,13 @@ UPDATE loaded.sources
 SET bytes = 0, size = -1
 WHERE source IN (SELECT source FROM loaded.stream_sources WHERE stream IN (FROM forgotten));
 
+INSERT INTO loaded.gap_counts BY NAME
+SELECT model, loaded.gap_bucket(gap) AS bucket, -count(*) AS gaps
+FROM loaded.arrivals
+INNER JOIN loaded.streams USING (stream)
+WHERE gap IS NOT NULL AND stream IN (FROM forgotten)
+GROUP BY ALL;
+
 DELETE FROM loaded.arrivals WHERE stream IN (FROM forgotten);
 DELETE FROM loaded.blocks WHERE stream IN (FROM forgotten);
 DELETE FROM loaded.stalls WHERE stream IN (FROM forgotten);

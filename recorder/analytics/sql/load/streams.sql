@@ -11,6 +11,16 @@ CREATE OR REPLACE TEMP MACRO tokens(value) AS (
     CASE WHEN json_type(value) IN ('BIGINT', 'UBIGINT') THEN try_cast(value AS BIGINT) END
 );
 
+-- of a W3C traceparent; one that is all zeros is none
+CREATE OR REPLACE TEMP MACRO traced(header, part) AS (
+    CASE
+        WHEN NOT regexp_matches(header, '-0{32}-|-0{16}-')
+            THEN nullif(
+                regexp_extract(header, '^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?$', part), ''
+            )
+    END
+);
+
 CREATE OR REPLACE TEMP TABLE new_streams AS
 WITH requests AS (
     SELECT *
@@ -168,6 +178,8 @@ SELECT
         headers['x-stainless-lang'] || ' ' || headers['x-stainless-package-version'], headers['user-agent']
     ) AS sdk,
     headers['anthropic-version'] AS anthropic_version,
+    traced(headers['traceparent'], 1) AS trace_id,
+    traced(headers['traceparent'], 2) AS span_id,
     tags,
     ended,
     complete,
@@ -248,3 +260,4 @@ FROM joined;
 
 DROP MACRO temp.percentile_s;
 DROP MACRO temp.tokens;
+DROP MACRO temp.traced;

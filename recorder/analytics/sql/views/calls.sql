@@ -36,6 +36,8 @@ SELECT
     outcome,
     error_type,
     request_id,
+    trace_id,
+    span_id,
     tags,
     (later_ns + round(ttft_s * 1e9)::BIGINT) / 1e9 AS ttft_call_s,
     ttft_s,
@@ -56,6 +58,8 @@ COMMENT ON COLUMN calls.status IS 'Of its response.';
 COMMENT ON COLUMN calls.outcome IS 'As in streams.';
 COMMENT ON COLUMN calls.error_type IS 'As in streams.';
 COMMENT ON COLUMN calls.request_id IS 'As in streams.';
+COMMENT ON COLUMN calls.trace_id IS 'As in streams.';
+COMMENT ON COLUMN calls.span_id IS 'As in streams.';
 COMMENT ON COLUMN calls.tags IS 'The application''s own.';
 COMMENT ON COLUMN calls.ttft_call_s IS 'First output of the last attempt since the first attempt began, retries and back-off included. NULL: no output, or the first attempt is not recorded.';
 COMMENT ON COLUMN calls.ttft_s IS 'First output of the last attempt, since that one began.';

@@ -27,6 +27,8 @@ COMMENT ON COLUMN streams.message_id IS 'Of the message that came; equal in a re
 COMMENT ON COLUMN streams.request_id IS 'The response''s request-id: what support asks for.';
 COMMENT ON COLUMN streams.sdk IS 'Language and version of the SDK, else the user agent.';
 COMMENT ON COLUMN streams.anthropic_version IS 'The request''s anthropic-version.';
+COMMENT ON COLUMN streams.trace_id IS 'Of the W3C traceparent that was sent: the trace that the request belongs to.';
+COMMENT ON COLUMN streams.span_id IS 'Of the same: the span that the request was sent in.';
 COMMENT ON COLUMN streams.tags IS 'The application''s own.';
 COMMENT ON COLUMN streams.ended IS 'How the body ended: read (to its end), closed (by the application), failed (in the transport); NULL: lost.';
 COMMENT ON COLUMN streams.complete IS 'The terminal event (message_stop) was seen; of a body that is no event stream: it was read whole.';
