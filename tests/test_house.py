@@ -61,8 +61,9 @@ THIRD_PARTIES = {
     "starlette": {"report"},
     "uvicorn": {"report"},
     "vl_convert": {"report"},
+    "opentelemetry": {"tap"},
 }
-OF_EXTRAS = {"starlette", "uvicorn", "vl_convert"}
+OF_EXTRAS = {"starlette", "uvicorn", "vl_convert", "opentelemetry"}
 
 STANDARD = sys.stdlib_module_names | {"compression"}  # from 3.14 on
 
@@ -209,7 +210,7 @@ def test_every_third_party_that_may_enter_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split("[^a-z0-9]", requirement)[0] for requirement in project["dependencies"]}
     assert declared == THIRD_PARTIES.keys() - OF_EXTRAS - {"pytest"}  # who uses the pytest plugin has it
-    optional = {
-        re.split("[^a-z0-9-]", requirement)[0] for requirement in project["optional-dependencies"]["report"]
-    }
-    assert {name.removesuffix("-python").replace("-", "_") for name in optional} == OF_EXTRAS
+    extras = project["optional-dependencies"]
+    optional = {re.split("[^a-z0-9-]", one)[0] for name in ("report", "otlp") for one in extras[name]}
+    modules = {re.sub("-(python|api)$", "", name).replace("-", "_") for name in optional}
+    assert modules - {"opentelemetry_exporter_otlp_proto_http"} == OF_EXTRAS  # that is imported by its name alone

@@ -17,11 +17,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from recorder.core.semconv import DEFAULT, VERSIONS, Instrument, Names
 from recorder.version import __version__
 
 from . import otel_calls
 from .optional import need
-from .otel_names import DEFAULT, VERSIONS, Instrument, Names
 from .report import Tables
 from .selection import Selection
 
@@ -50,7 +50,7 @@ def send(
 ) -> Sent:
     """Send the calls of the tables to `endpoint` (`http://127.0.0.1:4318`).
 
-    `semconv`: one of `recorder.analytics.otel_names.VERSIONS`. Headers, certificates and the name of the service
+    `semconv`: one of `recorder.core.semconv.VERSIONS`. Headers, certificates and the name of the service
     are taken from the environment (OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME), as by every exporter.
 
     Raises NotSent, QueryError, and MissingPackage without `sse-recorder[otlp]`.

@@ -18,7 +18,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
@@ -32,6 +32,7 @@ from recorder.core.capture import Capture, Mode
 from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
 from recorder.core.redact import Secrets, environment_secrets
 from recorder.core.rules import Given
+from recorder.core.semconv import DEFAULT
 from recorder.log.items import Sent, SentPart, Stats
 from recorder.log.sampling import HELD_BYTES, Keep, Sampling
 from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
@@ -42,6 +43,7 @@ from . import credentials
 from .body import AsyncBody, SyncBody, Watch, watch_response
 from .chain import client_behind
 from .eager import ahead_of
+from .metrics import CallMetrics, MeterProvider
 from .parts import parts_of
 from .phases import Connection, install, recording
 
@@ -101,7 +103,11 @@ class Tap(Middleware):
     for each event stream, reads up to 1 MiB ahead of the application: arrivals then have their true times
     however slow it is. With `pull` nothing is read before the application asks, and what was there before is
     recorded as such. `observe` is called on the writer's thread with every record, before `capture` and `redact`
-    see it; what it raises costs nothing. `clock` and `wall_clock` give ns, `new_id` stream ids.
+    see it; what it raises is logged once. `clock` and `wall_clock` give ns, `new_id` stream ids.
+
+    `metrics`, a meter provider of OpenTelemetry's, is given what calls come to as they end: their duration, time
+    to first token, gaps and tokens, in the names of version `semconv` of the conventions. They are of the calls
+    that are looked at, which without `keep` are those of the sample.
 
     Raises ValueError for an unknown option, RecordingError when `path` is a file with something else in it, or
     compressed, and RuntimeError in an isolated subinterpreter. Nothing else raises: when records cannot be
@@ -125,6 +131,8 @@ class Tap(Middleware):
         keep: Keep | None = None,
         held_bytes: int = HELD_BYTES,
         observe: Callable[[StreamRecord], None] | None = None,
+        metrics: MeterProvider | None = None,
+        semconv: str = DEFAULT,
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: os.urandom(8).hex(),
@@ -144,6 +152,8 @@ class Tap(Middleware):
         self._told: set[str] = set()
         kept = Capture(capture, redact, failed=lambda error: self._tell(str(error), "its records have no text"))
         self._sampling = Sampling(sample, keep, failed=self._keep_failed, held_bytes=held_bytes)
+        self._metrics = CallMetrics(metrics, clock, semconv) if metrics else None
+        observers = [one for one in (observe, self._metrics and self._metrics.take) if one]
         self._writer = Writer(
             Path(path).absolute(),
             self._header,
@@ -151,7 +161,7 @@ class Tap(Middleware):
             durability=durability,
             limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
             clock=clock,
-            capture=_observed(observe, kept) if observe else kept if kept.changes else None,
+            capture=self._observed(observers, kept) if observers else kept if kept.changes else None,
             sampling=self._sampling if sample < 1 else None,
         )
 
@@ -185,6 +195,8 @@ class Tap(Middleware):
         Called at interpreter exit when it was not before.
         """
         self._writer.close()
+        if self._metrics is not None:
+            self._metrics.settle()
 
     def __enter__(self) -> Self:
         return self
@@ -367,6 +379,19 @@ class Tap(Middleware):
     def _keep_failed(self, error: Exception) -> None:
         self._tell(f"keep raised {type(error).__name__}", "its streams are written")
 
+    def _observed(
+        self, observers: list[Callable[[StreamRecord], None]], kept: Callable[[StreamRecord], StreamRecord]
+    ) -> Callable[[StreamRecord], StreamRecord]:
+        def shown(record: StreamRecord) -> StreamRecord:
+            for observe in observers:
+                try:
+                    observe(record)
+                except Exception as error:
+                    self._tell(f"observing raised {type(error).__name__}", "records are written all the same")
+            return kept(record)
+
+        return shown
+
     def _tell(self, what: str, then: str) -> None:
         """What the user's own function did wrong, once each. Never what it was given, which may be secret."""
         self._writer.stats.errors += 1
@@ -394,17 +419,6 @@ class Tap(Middleware):
             pid=os.getpid(),
             source=self._source,
         )
-
-
-def _observed(
-    observe: Callable[[StreamRecord], None], kept: Callable[[StreamRecord], StreamRecord]
-) -> Callable[[StreamRecord], StreamRecord]:
-    def shown(record: StreamRecord) -> StreamRecord:
-        with suppress(Exception):
-            observe(record)
-        return kept(record)
-
-    return shown
 
 
 def _body(request: APIRequest) -> bytes:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from recorder.analytics.otel_names import SECONDS, TOKENS, VERSIONS
 from recorder.analytics.otlp import NotSent, Sent, send
 from recorder.analytics.report import Tables
 from recorder.analytics.selection import Selection
 from recorder.core.records import Record, Request
+from recorder.core.semconv import SECONDS, TOKENS, VERSIONS
 from recorder.log.reader import find_segments
 from tests.analytics.collector import Collector, collector, plain
 from tests.cli import recordings

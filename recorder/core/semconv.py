@@ -6,6 +6,9 @@ is the last version of the common repository; `genai-dev` is what their own repo
 
 from __future__ import annotations
 
+import re
+from typing import NamedTuple
+
 from msgspec import Struct
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -14,7 +17,7 @@ TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304,
 
 
 class Instrument(Struct, kw_only=True, frozen=True):
-    """One metric: `value` names what is measured (see `recorder.analytics.otlp`)."""
+    """One metric: `value` names what is measured, of each call (`gap_s`: of each gap of its last attempt)."""
 
     name: str
     value: str
@@ -110,3 +113,27 @@ VERSIONS = {
     ),
 }
 DEFAULT = "1.41"
+
+_HOST = re.compile(r"^[a-z]+://(\[[^\]]*\]|[^/:?#]+)(?::([0-9]+))?")
+
+
+class Server(NamedTuple):
+    """Who was asked."""
+
+    provider: str
+    address: str | None
+    port: int | None
+
+
+def server_of(url: str) -> Server:
+    """What the conventions say of a URL; without a host, it is Anthropic's."""
+    found = _HOST.match(url)
+    if found is None:
+        return Server("anthropic", None, None)
+    host, port = found.groups()
+    provider = "anthropic"
+    if "bedrock" in host:
+        provider = "aws.bedrock"
+    elif host.endswith("aiplatform.googleapis.com"):
+        provider = "gcp.vertex_ai"
+    return Server(provider, host, int(port) if port else 443 if url.startswith("https:") else 80)
