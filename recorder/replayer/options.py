@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict, get_args
+from typing import TypedDict, get_args
 
 from .faults.inject import Faults
 from .match import Matcher
-
-ReplayTiming = Literal["instant", "ordered", "recorded"]
-ReplayClock = Literal["real", "virtual"]
+from .schedule import ReplayClock, ReplayTiming
 
 
 class ReplayOptions(TypedDict, total=False):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal, Protocol
 
 import anyio
 import anyio.lowlevel
 
 from recorder.log.streams import Stream
 
-from .options import ReplayTiming
-
+ReplayTiming = Literal["instant", "ordered", "recorded"]
+ReplayClock = Literal["real", "virtual"]
 _SPIN_NS = 1_200_000
 """An event loop wakes up to 2 ms late: sleep until this much before, then yield to it until it is time."""
 
