@@ -18,11 +18,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import Literal, Self, Unpack, get_args
 from weakref import WeakKeyDictionary
 
 import httpx2
@@ -32,9 +31,7 @@ from .log.streams import Stream, read_streams
 from .replayer import stand_in
 from .replayer.drift import drift
 from .replayer.errors import Drift, NoMatch
-from .replayer.faults.inject import Faults
-from .replayer.match import Matcher
-from .replayer.schedule import ReplayClock, ReplayTiming
+from .replayer.options import ReplayOptions, check
 from .replayer.session import Replay
 from .tap.middleware import Tap
 from .tap.transport import TapTransport
@@ -63,8 +60,7 @@ class Use(stand_in.Answerer):
     """A recording in use: every client of this thread or task goes through it, made before or inside.
 
     `tap` makes the tap that records, from the path it is to write to: `lambda path: recorder.Tap(path, tags=...)`.
-    `hint` ends the message of a `NoMatch`; the other options are those of `recorder.replay`, and `faults` what is
-    replayed gets.
+    `hint` ends the message of a `NoMatch`; the other options are those of `recorder.replay`.
 
     Entering raises RecordingError when the recording cannot be read or is needed and not there. Leaving raises
     Drift when `verify` found some, and NothingIntercepted when clients were made and nothing came through.
@@ -75,32 +71,16 @@ class Use(stand_in.Answerer):
         path: str | os.PathLike[str],
         mode: Mode,
         *,
-        timing: ReplayTiming = "instant",
-        speed: float = 1.0,
-        idle_limit: float | None = None,
-        clock: ReplayClock = "real",
-        ignore: Sequence[str] = (),
-        match: Matcher | None = None,
         hint: str = "",
-        faults: Faults | None = None,
         tap: Callable[[Path], Tap] = Tap,
+        **options: Unpack[ReplayOptions],
     ) -> None:
+        check(options)
         super().__init__(os.fspath(path))
         self.path = Path(path)
         self.mode: Mode = mode
         self._hint = hint or "Record it: RECORDER_MODE=append adds what is missing, rewrite begins anew."
-        self._make_replay = partial(
-            Replay,
-            path,
-            timing=timing,
-            speed=speed,
-            idle_limit=idle_limit,
-            ignore=ignore,
-            match=match,
-            hint=self._hint,
-            faults=faults,
-        )
-        self._clock: ReplayClock = clock
+        self._options = options
         self._make_tap = tap
         self.replay: Replay | None = None
         """What answers, where something is replayed."""
@@ -130,8 +110,9 @@ class Use(stand_in.Answerer):
         if self.mode in ("replay", "verify") or (there and self.mode in ("append", "rewrite")):
             if not there:
                 raise RecordingError(self.path, "no such recording", self._hint[0].lower() + self._hint[1:])
-            # what is asked live takes real time
-            self.replay = self._make_replay(clock=self._clock if self.mode == "replay" else "real")
+            if self.mode != "replay":
+                self._options["clock"] = "real"  # what is asked live takes real time
+            self.replay = Replay(self.name, hint=self._hint, **self._options)
         if self.mode == "record":
             self._tap = self._make_tap(self.path)
         elif self.mode in ("append", "rewrite", "verify"):
@@ -256,27 +237,16 @@ def use(
     path: str | os.PathLike[str],
     mode: Mode = "replay",
     *,
-    timing: ReplayTiming = "instant",
-    speed: float = 1.0,
-    idle_limit: float | None = None,
-    clock: ReplayClock = "real",
-    ignore: Sequence[str] = (),
-    match: Matcher | None = None,
     tap: Callable[[Path], Tap] = Tap,
+    **options: Unpack[ReplayOptions],
 ) -> Use:
     """Use the recording at `path` in a `with` block: `mode` says how.
+
+    `tap` makes the tap that records, from the path it is to write to; the other options are those of
+    `recorder.replay`.
 
     The environment has the last word: RECORDER_MODE, else `replay` wherever CI is set, so that no test of a
     build asks the network by accident. Raises ValueError for an unknown mode.
     """
-    return Use(
-        path,
-        mode_here(mode),
-        timing=timing,
-        speed=speed,
-        idle_limit=idle_limit,
-        clock=clock,
-        ignore=ignore,
-        match=match,
-        tap=tap,
-    )
+    check(options)  # what a Use has beside is not for everybody
+    return Use(path, mode_here(mode), tap=tap, **options)

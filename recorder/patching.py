@@ -7,10 +7,16 @@ nothing but call on while it is not wanted; put on again, it is found where it w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Awaitable, Callable
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
+
+import httpx2
+
+Real = Callable[[httpx2.Request], Any]
+"""A transport's own method, as it was found."""
 
 _MAX_LAYERS = 100
 """Wrappers of one method that are looked behind."""
@@ -68,3 +74,51 @@ def _over(layer: Any, ours: object) -> Any:
             return layer if inner is ours else None
         layer = inner
     return None
+
+
+class TransportPatches:
+    """The transports that go to the network, at their public methods: httpx2's two, and the SDK's aiohttp one.
+
+    In the place of a sync one `send(transport, request, real)` is called, in that of an async one `send_async`,
+    which is awaited. `more` goes on and off with them.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[object, httpx2.Request, Real], httpx2.Response],
+        send_async: Callable[[object, httpx2.Request, Real], Awaitable[httpx2.Response]],
+        *more: Patch,
+    ) -> None:
+        def sync(method: Any) -> Any:
+            def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
+                return send(self, request, bound(method, self))
+
+            return handle_request
+
+        def asynchronous(method: Any) -> Any:
+            async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
+                return await send_async(self, request, bound(method, self))
+
+            return handle_async_request
+
+        self._async = asynchronous
+        self._aiohttp: Patch | None = None
+        self._patches = [
+            *more,
+            Patch(httpx2.HTTPTransport, "handle_request", sync),
+            Patch(httpx2.AsyncHTTPTransport, "handle_async_request", asynchronous),
+        ]
+
+    def apply(self) -> None:
+        """As `Patch.apply`. The SDK imports its aiohttp transport where aiohttp is installed."""
+        aiohttp = sys.modules.get("anthropic._vendor.httpx_aiohttp.transport")
+        if aiohttp is not None and self._aiohttp is None:
+            owner = cast("Any", aiohttp).AiohttpTransport
+            self._aiohttp = Patch(owner, "handle_async_request", self._async)
+            self._patches.append(self._aiohttp)
+        for patch in self._patches:
+            patch.apply()
+
+    def undo(self) -> None:
+        for patch in self._patches:
+            patch.undo()

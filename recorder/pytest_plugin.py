@@ -77,8 +77,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "recording(path=None, *, mode=None, timing='instant', speed=1.0, idle_limit=None, clock='real', "
-        "ignore=(), match=None): answer Claude's clients from a recording (sse-recorder)",
+        "recording(path=None, *, mode=None, **options): answer Claude's clients from a recording; the options are "
+        "those of recorder.replay (sse-recorder)",
     )
     config.addinivalue_line(
         "markers",

@@ -52,7 +52,7 @@ THIRD_PARTIES = {
     "anthropic": {"tap", "replayer", "contract", "demo"},
     "anyio": {"tap", "replayer", "contract", "report"},
     "backports": {"core"},
-    "httpx2": {"tap", "replayer", "server", "modes", "testing", "recorded", "contract", "demo"},
+    "httpx2": {"patching", "tap", "replayer", "server", "modes", "testing", "recorded", "contract", "demo"},
     "duckdb": {"analytics", "recording"},
     "h11": {"testing", "server"},
     "pytest": {"pytest_plugin", "pytest_faults"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,16 +49,7 @@ def columns_here() -> int:
 @click.option("--full", is_flag=True, help="Abbreviate nothing.")
 @click.option("--json", "as_json", is_flag=True, help="All that differs, as JSON.")
 @salvage_option
-def diff(
-    before: Path,
-    after: Path,
-    only: tuple[Part, ...],
-    ignore: tuple[str, ...],
-    tolerance: float,
-    full: bool,
-    as_json: bool,
-    salvage: bool,
-) -> Exit:
+def diff(before: Path, after: Path, full: bool, as_json: bool, **options: Any) -> Exit:
     """Compare two recordings: structure, text and timing of each stream.
 
     A and B are files, directories or globs. Streams are paired by request and attempt, equal ones in the order in
@@ -72,11 +64,8 @@ def diff(
     recorder diff recordings/ recordings-live/ --only structure
     """
     problems = Problems()
-    report = problems.report
     try:
-        found = compare(
-            before, after, only=only, ignore=ignore, tolerance=tolerance, salvage=salvage, report=report
-        )
+        found = compare(before, after, report=problems.report, **options)
     except RecordingError:
         problems.tell()
         raise

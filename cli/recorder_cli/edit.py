@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -95,24 +95,7 @@ def _ns(seconds: float | None) -> int | None:
 @click.option("--tag", "tags", callback=_pairs, multiple=True, metavar="NAME=VALUE", help="Set a tag.")
 @click.option("--untag", multiple=True, metavar="NAME", help="Take a tag away.")
 @salvage_option
-def edit(
-    source: Path,
-    target: Path,
-    streams: tuple[str, ...],
-    keep: tuple[str, ...],
-    drop: tuple[str, ...],
-    cut: str | None,
-    end: Ending,
-    trims: tuple[tuple[str, str], ...],
-    scale: float,
-    gap: float | None,
-    idle_limit: float | None,
-    shift: float,
-    rename: dict[str, str],
-    tags: dict[str, str],
-    untag: tuple[str, ...],
-    salvage: bool,
-) -> None:
+def edit(source: Path, target: Path, salvage: bool, **changes: Any) -> None:
     """Copy a recording with changes: cut, trimmed, renamed, re-timed, streams left out.
 
     IN is a file or a directory and is never changed; OUT, a new .jsonl file, holds whole streams, is sealed, and
@@ -128,16 +111,8 @@ def edit(
     recorder edit text.jsonl slow.jsonl --trim 3..7 --shift 2 --gap 0.05
     recorder edit recordings/ one.jsonl --keep 7c2f --tag case=slow
     """
-    times = Times(scale=scale, gap=_ns(gap), limit=_ns(idle_limit), shift=round(shift * 1e9))
-    edits = Edits(
-        streams=streams,
-        keep=keep,
-        drop=drop,
-        rename=rename,
-        tags={**dict.fromkeys(untag), **tags},
-        edit=Edit(trims=trims, cut=cut, end=end, times=times),
-    )
-    if edits == Edits(streams=streams, edit=Edit(end=end)):
+    edits = _edits(**changes)
+    if edits == Edits(streams=edits.streams, edit=Edit(end=edits.edit.end)):
         raise click.UsageError("nothing to do; name a change, such as --cut or --drop")
     try:
         copied = edit_recording(source, target, edits, salvage=salvage, report=warn)
@@ -145,3 +120,22 @@ def edit(
         raise Failure(f"{source}: {error}", Exit.USAGE) from None
     left_out = f", {copied.dropped} left out" if copied.dropped else ""
     note(f"{target}: {count(copied.streams, 'stream')}, {copied.changed} changed{left_out}")
+
+
+def _edits(
+    *,
+    cut: str | None,
+    end: Ending,
+    trims: tuple[tuple[str, str], ...],
+    scale: float,
+    gap: float | None,
+    idle_limit: float | None,
+    shift: float,
+    tags: dict[str, str],
+    untag: tuple[str, ...],
+    **named: Any,
+) -> Edits:
+    """`named`: fields of `Edits`."""
+    times = Times(scale=scale, gap=_ns(gap), limit=_ns(idle_limit), shift=round(shift * 1e9))
+    edit = Edit(trims=trims, cut=cut, end=end, times=times)
+    return Edits(tags={**dict.fromkeys(untag), **tags}, edit=edit, **named)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .choosing import selection_options
 from .reading import paths_argument, salvage_option
+
+if TYPE_CHECKING:
+    from recorder.analytics.export import Capture
+    from recorder.analytics.selection import Selection
 
 _STREAMS = ("sse", "http", "har", "vcr", "asciicast")
 _TABLES = ("parquet", "csv", "arrow")
@@ -31,19 +35,7 @@ _ONE = "Only this stream: an id or the beginning of one. Of sse, http, har, vcr,
 @click.option("--semconv", metavar="VERSION", help=_SEMCONV)
 @selection_options
 @salvage_option
-def export(
-    paths: tuple[Path, ...],
-    form: str,
-    out: Path | None,
-    stream: str | None,
-    capture: Literal["timing", "full"],
-    endpoint: str | None,
-    semconv: str | None,
-    since: int | None,
-    until: int | None,
-    where: str | None,
-    salvage: bool,
-) -> None:
+def export(form: str, **options: Any) -> None:
     """Write recordings in the formats of other tools, or send them to a collector.
 
     \b
@@ -72,20 +64,43 @@ def export(
     recorder export recordings/ --to parquet -o tables/
     recorder export recordings/ --to otlp --endpoint http://127.0.0.1:4318 --since 24h
     """
-    if form in _STREAMS:
-        if since is not None or until is not None or where is not None:
-            raise click.UsageError(f"--since, --until and --where choose rows; --to {form} takes --stream")
-        from .export_streams import write_streams
+    to = _export_streams if form in _STREAMS else _export_tables
+    to(form, **options)
 
-        write_streams(paths, stream, form, out, salvage=salvage)
-        return
-    if stream is not None:
-        raise click.UsageError(f"--to {form} takes --since, --until and --where, and not --stream")
-    from recorder.analytics.selection import Selection
 
+def _export_streams(
+    form: str,
+    *,
+    paths: tuple[Path, ...],
+    out: Path | None,
+    stream: str | None,
+    selection: Selection,
+    salvage: bool,
+    **_of_tables: Any,
+) -> None:
+    from .export_streams import write_streams
+
+    if selection.since_ns is not None or selection.until_ns is not None or selection.where is not None:
+        raise click.UsageError(f"--since, --until and --where choose rows; --to {form} takes --stream")
+    write_streams(paths, stream, form, out, salvage=salvage)
+
+
+def _export_tables(
+    form: str,
+    *,
+    paths: tuple[Path, ...],
+    out: Path | None,
+    stream: str | None,
+    selection: Selection,
+    salvage: bool,
+    capture: Capture,
+    endpoint: str | None,
+    semconv: str | None,
+) -> None:
     from .export_tables import send_to, write_tables
 
-    selection = Selection(since_ns=since, until_ns=until, where=where)
+    if stream is not None:
+        raise click.UsageError(f"--to {form} takes --since, --until and --where, and not --stream")
     if form == _OTLP:
         send_to(paths, endpoint, semconv, selection, salvage=salvage)
     else:

@@ -30,13 +30,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--url", help="The URL of the request, for files that have none.")
 @rules_option
 def import_(
-    files: tuple[Path, ...],
-    directory: Path,
-    form: Format | None,
-    everything: bool,
-    request: Path | None,
-    url: str | None,
-    rules: tuple[str, ...],
+    files: tuple[Path, ...], directory: Path, request: Path | None, rules: tuple[str, ...], **options: Any
 ) -> Exit:
     """Make recordings of what other tools have kept.
 
@@ -52,11 +46,8 @@ def import_(
     recorder import tests/cassettes/*.yaml -o recordings/
     curl -N -d @ask.json ... | recorder import - -o recordings/ --request ask.json
     """
-    options: dict[str, Any] = {
-        "form": form,
-        "everything": everything,
+    options |= {
         "request": None if request is None else request.read_bytes(),
-        "url": url,
         "rules": [as_rule(rule) for rule in rules],
         "secrets": Secrets(environment_secrets(os.environ)),
         "failed": rule_failed,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .errors import Exit, Failure, note
 from .text import count, seconds
+
+if TYPE_CHECKING:
+    from recorder.hygiene.script import Call
 
 _PATH = click.Path(path_type=Path, allow_dash=True)
 _INT = click.IntRange(min=0)
@@ -25,17 +28,7 @@ _INT = click.IntRange(min=0)
 @click.option("--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="As it is asked.")
 @click.option("--system", help="The system prompt, as it is asked.  [default: none]")
 @click.option("--seed", type=_INT, metavar="N", help="The same seed makes the same streams.  [default: drawn]")
-def make(
-    target: Path,
-    text: str | None,
-    text_file: Path | None,
-    script: Path | None,
-    prompt: str | None,
-    model: str,
-    max_tokens: int,
-    system: str | None,
-    seed: int | None,
-) -> None:
+def make(target: Path, seed: int | None, **said: Any) -> None:
     """Make a recording of an answer that you write, in realistic times.
 
     For who has no API key: OUT answers `client.messages.stream(model=..., max_tokens=..., messages=[{"role":
@@ -58,26 +51,33 @@ def make(
     END
     """
     from recorder.hygiene.make import make as make_recording
-    from recorder.hygiene.script import ScriptError, call_of, read_script
+    from recorder.hygiene.script import ScriptError
 
-    if sum(given is not None for given in (text, text_file, script)) != 1:
-        raise click.UsageError("give one of --text, --text-file and --script")
-    defaults: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "system": system}
-    if script is not None and prompt is not None:
-        raise click.UsageError("--prompt goes with a text; a script has its own prompts")
     try:
-        if script is not None:
-            calls = read_script(_read(script).split("\n"), _named(script), **defaults)
-        else:
-            calls = [call_of("Say something." if prompt is None else prompt, **defaults)]
-            calls[0].steps.append({"text": text if text_file is None else _read(text_file)})
-        made = make_recording(target, calls, seed=seed)
+        made = make_recording(target, _calls(**said), seed=seed)
     except ScriptError as error:
         raise Failure(str(error), Exit.USAGE) from None
     note(
         f"{target}: synthetic, {count(made.streams, 'stream')}, {count(made.events, 'event')}, "
         f"{seconds(made.seconds)} s, seed {made.seed}"
     )
+
+
+def _calls(
+    *, text: str | None, text_file: Path | None, script: Path | None, prompt: str | None, **defaults: Any
+) -> list[Call]:
+    """What is asked and answered. Raises UsageError, and ScriptError for a script that says no such thing."""
+    from recorder.hygiene.script import call_of, read_script
+
+    if sum(given is not None for given in (text, text_file, script)) != 1:
+        raise click.UsageError("give one of --text, --text-file and --script")
+    if script is None:
+        call = call_of("Say something." if prompt is None else prompt, **defaults)
+        call.steps.append({"text": text if text_file is None else _read(text_file)})
+        return [call]
+    if prompt is not None:
+        raise click.UsageError("--prompt goes with a text; a script has its own prompts")
+    return read_script(_read(script).split("\n"), _named(script), **defaults)
 
 
 def _named(path: Path) -> str:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .errors import Exit, Failure, note
-from .serving import listen_options, out_option, record_options, recorded_line, recording_to
+from .errors import Exit, note
+from .serving import check_listening, listen_options, out_option, record_options, recorded_line, recording_to
 
 
 @click.command
 @out_option
 @record_options
 @listen_options
-def proxy(
-    out: Path,
-    upstream: str | None,
-    capture: str,
-    tags: tuple[str, ...],
-    sample: float,
-    host: str,
-    port: int,
-    token: str | None,
-    grace: float,
-) -> Exit:
+def proxy(out: Path, host: str, port: int, token: str | None, grace: float, **options: Any) -> Exit:
     """Record what any client asks, as a proxy in front of the API.
 
     Prints its URL: give it to clients as their base URL. Streams pass through as they come. Requests go to the
@@ -35,14 +26,10 @@ def proxy(
     recorder proxy --port 8787
     recorder proxy --upstream https://gateway.example/anthropic --port 8787
     """
-    from recorder.server.app import check_bind
     from recorder.server.serving import serve
 
-    try:
-        check_bind(host, token)
-    except ValueError as error:
-        raise Failure(str(error), Exit.USAGE) from None
-    made = recording_to(out, upstream, capture=capture, tags=tags, sample=sample)
+    check_listening(host, token)
+    made = recording_to(out, **options)
     serve(made.proxy, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
     note(recorded_line(made.streams, out, ""))
     return Exit.OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,14 +24,7 @@ from .text import count
 @out_option
 @record_options
 @program_argument
-def record(
-    out: Path,
-    upstream: str | None,
-    capture: str,
-    tags: tuple[str, ...],
-    sample: float,
-    command: tuple[str, ...],
-) -> int:
+def record(out: Path, command: tuple[str, ...], **options: Any) -> int:
     """Run a program, in any language, and record what it asks of Claude.
 
     Starts a record proxy on a free port of the loopback and sets ANTHROPIC_BASE_URL for the program (and
@@ -44,7 +38,7 @@ def record(
     from recorder.server.run import CannotRun
     from recorder.server.serving import run_beside
 
-    proxy, streams, tap = recording_to(out, upstream, capture=capture, tags=tags, sample=sample)
+    proxy, streams, tap = recording_to(out, **options)
     try:
         ran = run_beside(proxy, command)
     except CannotRun as error:

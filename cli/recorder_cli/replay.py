@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,15 +16,7 @@ from .serving import nothing_asked, player_of, program_argument, replay_options,
 @path_argument
 @replay_options
 @program_argument
-def replay(
-    path: Path,
-    timing: str,
-    speed: float,
-    idle_limit: float | None,
-    ignore: tuple[str, ...],
-    fault: str | None,
-    command: tuple[str, ...],
-) -> int:
+def replay(path: Path, command: tuple[str, ...], **options: Any) -> int:
     """Run a program, in any language, answered from recordings.
 
     As `recorder record`, but what was recorded answers: no network, and a placeholder for a key where none is set.
@@ -37,9 +30,7 @@ def replay(
     from recorder.server.run import CannotRun
     from recorder.server.serving import run_beside
 
-    player = player_of(
-        path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, fault=fault, repeat=False
-    )
+    player = player_of(path, repeat=False, **options)
     try:
         ran = run_beside(player, command, placeholder=True)
     except CannotRun as error:

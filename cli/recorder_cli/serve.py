@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .errors import Exit, Failure
+from .errors import Exit
 from .reading import path_argument
-from .serving import listen_options, player_of, replay_options, told_replay
+from .serving import check_listening, listen_options, player_of, replay_options, told_replay
 
 
 @click.command
@@ -16,19 +17,7 @@ from .serving import listen_options, player_of, replay_options, told_replay
 @replay_options
 @click.option("--once", is_flag=True, help="Serve each stream once, instead of any number of times.")
 @listen_options
-def serve(
-    path: Path,
-    timing: str,
-    speed: float,
-    idle_limit: float | None,
-    ignore: tuple[str, ...],
-    fault: str | None,
-    once: bool,
-    host: str,
-    port: int,
-    token: str | None,
-    grace: float,
-) -> Exit:
+def serve(path: Path, once: bool, host: str, port: int, token: str | None, grace: float, **options: Any) -> Exit:
     """Answer any client from recordings, over HTTP.
 
     Prints its URL: give it to clients as their base URL, with any key. Requests are matched by method, path and
@@ -39,16 +28,10 @@ def serve(
     recorder serve recordings/ --port 8787
     recorder serve recordings/ --timing recorded --fault 'cut_dirty(at=40)'
     """
-    from recorder.server.app import check_bind
     from recorder.server.serving import serve as serve_until_stopped
 
-    try:
-        check_bind(host, token)
-    except ValueError as error:
-        raise Failure(str(error), Exit.USAGE) from None
-    player = player_of(
-        path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, fault=fault, repeat=not once
-    )
+    check_listening(host, token)
+    player = player_of(path, repeat=not once, **options)
     journal = serve_until_stopped(player, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
     told_replay(player, journal)
     return Exit.OK

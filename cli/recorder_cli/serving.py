@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import click
 
@@ -14,6 +14,7 @@ from .errors import Exit, Failure, note
 from .text import count, seconds
 
 if TYPE_CHECKING:
+    from recorder.replayer.options import ReplayOptions
     from recorder.server.journal import Journal, Streams
     from recorder.server.player import Player
     from recorder.server.serving import Recording
@@ -102,10 +103,20 @@ def listen_options(command: Command) -> Command:
     return command
 
 
+def check_listening(host: str, token: str | None) -> None:
+    """Raises Failure for a host that others can reach, without a token."""
+    from recorder.server.app import check_bind
+
+    try:
+        check_bind(host, token)
+    except ValueError as error:
+        raise Failure(str(error), Exit.USAGE) from None
+
+
 def recording_to(
-    out: Path, upstream: str | None, *, capture: str, tags: tuple[str, ...], sample: float
+    out: Path, *, upstream: str | None, capture: str, tags: tuple[str, ...], sample: float
 ) -> Recording:
-    """Raises Failure for what makes no proxy."""
+    """The options are `record_options`. Raises Failure for what makes no proxy."""
     from recorder.server.serving import UPSTREAM, record_to
 
     named = {name: value for name, _, value in (tag.partition("=") for tag in tags)}
@@ -116,17 +127,10 @@ def recording_to(
         raise Failure(str(error), Exit.USAGE) from None
 
 
-def player_of(
-    path: Path,
-    *,
-    timing: Any,
-    speed: float,
-    idle_limit: float | None,
-    ignore: tuple[str, ...],
-    fault: str | None,
-    repeat: bool,
-) -> Player:
-    """Raises Failure for a text that is no fault, RecordingError for what cannot be read."""
+def player_of(path: Path, *, repeat: bool, fault: str | None, **options: Unpack[ReplayOptions]) -> Player:
+    """The options are `replay_options`. Raises Failure for a text that is no fault, RecordingError for what cannot
+    be read.
+    """
     from recorder.faults import FaultError, parse, standard
     from recorder.replayer.session import Replay
     from recorder.server.player import Player
@@ -134,12 +138,10 @@ def player_of(
     from .errors import warn
 
     try:
-        faults = (standard().get(fault) or parse(fault)) if fault else None
+        options["faults"] = (standard().get(fault) or parse(fault)) if fault else None
     except FaultError as error:
         raise Failure(str(error), Exit.USAGE) from None
-    replay = Replay(
-        path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, faults=faults, repeat=repeat
-    )
+    replay = Replay(path, repeat=repeat, **options)
     for problem in replay.problems:
         warn(problem)
     return Player(replay)

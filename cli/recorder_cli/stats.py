@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from recorder.analytics.compare import SEED, Values, compare, values_of
-from recorder.analytics.goodput import Slo, goodput, parse_share, parse_slo
+from recorder.analytics.goodput import Goodput, Slo, goodput, parse_share, parse_slo
+from recorder.analytics.report import Tables
 from recorder.analytics.selection import Selection
 from recorder.analytics.stats import SPREADS
 from recorder.analytics.stats import stats as stats_of
@@ -68,21 +70,7 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[..., Any]:
 @salvage_option
 @database_option
 @format_option
-def stats(
-    paths: tuple[Path, ...],
-    by: str,
-    since: int | None,
-    until: int | None,
-    where: str | None,
-    metrics: tuple[str, ...],
-    pair: tuple[str, str] | None,
-    seed: int,
-    slo: Slo | None,
-    min_goodput: Fraction,
-    salvage: bool,
-    db: str | None,
-    output: Format,
-) -> Exit | None:
+def stats(paths: tuple[Path, ...], salvage: bool, db: str | None, **question: Any) -> None:
     """Latency, outcomes and stalls, overall and by model.
 
     Of the streams that have the number: headers_s, first_event_s (not a ping), ttft_s (first output of any
@@ -106,35 +94,42 @@ def stats(
     recorder stats recordings/ --by tag:variant --compare control new
     recorder stats recordings/ --slo ttft=2s,gap=1s,complete --min-goodput 99%
     """
+    with query_errors():
+        _answer(paths, partial(load, salvage=salvage, payloads=False, db=db), **question)
+
+
+def _answer(
+    paths: tuple[Path, ...],
+    tables_of: Callable[[Sequence[Path]], Tables],
+    *,
+    selection: Selection,
+    metrics: tuple[str, ...],
+    pair: tuple[str, str] | None,
+    seed: int,
+    slo: Slo | None,
+    min_goodput: Fraction,
+    output: Format,
+) -> None:
+    """One of three questions."""
     if not paths and not pair:
         raise click.UsageError("Missing argument 'PATH...'")
     if pair and slo:
         raise click.UsageError("--compare and --slo are two questions")
-    try:
-        selection = Selection(by=by, since_ns=since, until_ns=until, where=where)
-    except ValueError as error:
-        raise click.UsageError(f"--by: {error}") from None
-    with query_errors():
-        if pair:
-            return _compare(paths, pair, selection, metrics, seed, salvage=salvage, db=db, output=output)
-        if slo:
-            return _goodput(paths, selection, slo, min_goodput, salvage=salvage, db=db, output=output)
-        found = stats_of(load(paths, salvage=salvage, payloads=False, db=db), selection)
-    print_stats(found, selection, metrics, output)
-    return None
+    if pair and paths:
+        tables = tables_of(paths)
+        values = [values_of(tables, selection, group) for group in pair]
+        _print_shifts(values, [f"{selection.by} {one!r}" for one in pair], metrics, seed, output)
+    elif pair:
+        values = [values_of(tables_of([Path(one)]), selection) for one in pair]
+        _print_shifts(values, pair, metrics, seed, output)
+    elif slo:
+        _print_goodput(goodput(tables_of(paths), slo, selection), selection, slo, min_goodput, output)
+    else:
+        print_stats(stats_of(tables_of(paths), selection), selection, metrics, output)
 
 
-def _goodput(
-    paths: tuple[Path, ...],
-    selection: Selection,
-    slo: Slo,
-    least: Fraction,
-    *,
-    salvage: bool,
-    db: str | None,
-    output: Format,
-) -> Exit | None:
-    judged = goodput(load(paths, salvage=salvage, payloads=False, db=db), slo, selection)
+def _print_goodput(judged: list[Goodput], selection: Selection, slo: Slo, least: Fraction, output: Format) -> None:
+    """Raises Failure for less than `least`."""
     print_goodput(judged, selection, slo, output)
     [together, *_] = judged
     if together.goodput is None:
@@ -145,29 +140,15 @@ def _goodput(
             f"goodput: {together.met:,} of {together.calls:,} calls met every limit, fewer than {asked} %",
             Exit.CHECK_FAILED,
         )
-    return None
 
 
-def _compare(
-    paths: tuple[Path, ...],
-    pair: tuple[str, str],
-    selection: Selection,
-    metrics: tuple[str, ...],
-    seed: int,
-    *,
-    salvage: bool,
-    db: str | None,
-    output: Format,
+def _print_shifts(
+    values: Sequence[Values], names: Sequence[str], metrics: tuple[str, ...], seed: int, output: Format
 ) -> None:
-    if paths:
-        tables = load(paths, salvage=salvage, payloads=False, db=db)
-        values = [values_of(tables, selection, group) for group in pair]
-    else:
-        values = [values_of(load([Path(one)], salvage=salvage, payloads=False, db=db), selection) for one in pair]
-    for one, found in zip(pair, values, strict=True):
+    """Raises Failure where there is nothing to compare."""
+    for name, found in zip(names, values, strict=True):
         if not any(found.values()):
-            what = f"{selection.by} {one!r}" if paths else one
-            raise Failure(f"{what}: no streams to compare", Exit.NOTHING_TO_READ)
+            raise Failure(f"{name}: no streams to compare", Exit.NOTHING_TO_READ)
     a, b = (_chosen(found, metrics) for found in values)
     print_shifts(compare(a, b, seed=seed), output, all_metrics=bool(metrics))
     note(f"B less A; intervals of 95 %, bootstrap, seed {seed}.")

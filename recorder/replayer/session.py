@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, get_args
+from typing import Any, Self, TypeVar, Unpack, cast
 
 import anthropic
 import httpx2
@@ -22,11 +22,12 @@ from recorder.log.streams import Stream, read_streams
 from . import sdk, stand_in, virtual_time
 from .asked import asked, asked_by
 from .errors import ClockError
-from .faults.inject import Faults, Injected, Injector, Served
+from .faults.inject import Injected, Injector, Served
 from .faults.verdict import Ended, Verdict, judge
-from .match import Matcher, Shelf
+from .match import Shelf
+from .options import ReplayOptions, check
 from .order import Order
-from .schedule import Clock, Pace, RealClock, ReplayClock, ReplayTiming
+from .schedule import Clock, Pace, RealClock
 from .script import Script, at_once, script_of
 from .transport import ReplayTransport, Serving
 from .virtual import VirtualClock
@@ -38,80 +39,58 @@ _PLACEHOLDER_KEY = "replayed-no-key-needed"
 class Replay(stand_in.Answerer):
     """A recording that answers requests. Each recorded stream is served once.
 
-    timing: `instant` (no waiting, nor before the retry of an error response), `ordered` (the same, and what
-    concurrent streams bring comes in its recorded order) or `recorded`: every chunk at its recorded time from the
-    send, divided by `speed`, silences cut to `idle_limit` seconds.
+    Requests are matched by method, path and body; `ReplayOptions` tells of the options. `hint` ends the message
+    of a `NoMatch`. `repeat`: once all streams that are equal were served, begin again with the first.
 
-    clock: `real`, or `virtual` inside the `with` block: nothing waits, and `time` and asyncio tell the time that
-    it would be. Then entering raises ClockError in an event loop that is not asyncio's own.
-
-    Requests are matched by method, path and body. `ignore` names fields of the body that are not compared, as
-    dotted paths (`metadata.user_id` always is); `hint` ends the message of a `NoMatch`. `match(recorded, asked)`
-    compares in another way: it returns the reasons why the recorded request is not the one asked, or nothing.
-
-    faults: what goes wrong on purpose (`recorder.faults`): a fault, its text, or a function that gives one for
-    each attempt, from the recorded stream that answers it and how often the same was asked before.
-
-    repeat: once all streams that are equal were served, begin again with the first.
-
-    Raises RecordingError when the recording cannot be read, FaultError for a text that is no fault, and ValueError
-    for an unknown option.
+    Raises RecordingError when the recording cannot be read, FaultError for a text that is no fault, TypeError for
+    an unknown option, and ValueError for a value that an option cannot have.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        timing: ReplayTiming = "instant",
-        speed: float = 1.0,
-        idle_limit: float | None = None,
-        clock: ReplayClock = "real",
-        ignore: Sequence[str] = (),
-        match: Matcher | None = None,
         hint: str = "Record it again if the change is meant.",
-        faults: Faults | None = None,
         repeat: bool = False,
+        **options: Unpack[ReplayOptions],
     ) -> None:
-        _check("timing", timing, get_args(ReplayTiming))
-        _check("clock", clock, get_args(ReplayClock))
-        if not speed > 0:
-            raise ValueError(f"speed is {speed!r}; it is a number above 0")
-        if idle_limit is not None and not idle_limit >= 0:
-            raise ValueError(f"idle_limit is {idle_limit!r}; it is a number of seconds, 0 or more")
-        self._again = lambda: Replay(
-            path,
-            timing=timing,
-            speed=speed,
-            idle_limit=idle_limit,
-            clock=clock,
-            ignore=ignore,
-            match=match,
-            hint=hint,
-            faults=faults,
-            repeat=repeat,
-        )
+        check(options)
+        self._again = lambda: Replay(path, hint=hint, repeat=repeat, **options)
         super().__init__(os.fspath(path))
         self.problems: list[Problem] = []
+        self._shelf = Shelf(
+            self._whole_streams(path),
+            self.name,
+            repeat=repeat,
+            ignore=options.get("ignore", ()),
+            match=options.get("match"),
+            hint=hint,
+        )
+        sdk.install()
+        timing = options.get("timing", "instant")
+        speed, idle_limit = options.get("speed", 1.0), options.get("idle_limit")
+        self._instant = timing != "recorded"
+        self._order = Order(self._shelf.streams) if timing == "ordered" else None
+        self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
+        self._virtual = options.get("clock") == "virtual"
+        self._clock: Clock | None = None if self._virtual else RealClock()
+        self._transport = ReplayTransport(self.answer, self._now)
+        faults = options.get("faults")
+        self._injector = None if faults is None else Injector(faults, instant=self._instant, clock=self._now)
+        self.ended: Ended = "unknown"
+        """How the run ended, for a verdict: leaving the `with` block says so, or who runs it by other means."""
+
+    def _whole_streams(self, path: str | os.PathLike[str]) -> list[Stream]:
+        """Those that can be replayed; what cannot is among the problems."""
         streams = list(read_streams(find_segments(path), report=self.problems.append))
         bare = [stream for stream in streams if stream.is_without_text]
-        whole = [stream for stream in streams if stream not in bare]
-        if streams and not whole:
+        if bare and len(bare) == len(streams):
             raise RecordingError(self.name, "recorded without text, so there is nothing to replay")
         self.problems += [
             Problem(stream.path, None, f"stream {stream.id}: recorded without text; not replayed", "missing")
             for stream in bare
         ]
-        self._shelf = Shelf(whole, self.name, repeat=repeat, ignore=ignore, match=match, hint=hint)
-        self._instant = timing != "recorded"
-        sdk.install()
-        self._order = Order(self._shelf.streams) if timing == "ordered" else None
-        self._virtual = clock == "virtual"
-        self._clock: Clock | None = None if self._virtual else RealClock()
-        self._pace: Callable[[Stream], Pace] = lambda stream: Pace(stream, timing, speed, idle_limit)
-        self._transport = ReplayTransport(self.answer, self._now)
-        self._injector = None if faults is None else Injector(faults, instant=self._instant, clock=self._now)
-        self.ended: Ended = "unknown"
-        """How the run ended, for a verdict: leaving the `with` block says so, or who runs it by other means."""
+        return [stream for stream in streams if stream not in bare]
 
     @property
     def streams(self) -> list[Stream]:
@@ -249,33 +228,14 @@ class Replay(stand_in.Answerer):
         return self._clock.now() if self._clock else 0
 
 
-def _check(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} is {value!r}; it is {' or '.join(map(repr, known))}")
-
-
-def replay(
-    path: str | os.PathLike[str],
-    *,
-    timing: ReplayTiming = "instant",
-    speed: float = 1.0,
-    idle_limit: float | None = None,
-    clock: ReplayClock = "real",
-    ignore: Sequence[str] = (),
-    match: Matcher | None = None,
-    faults: Faults | None = None,
-) -> Replay:
+def replay(path: str | os.PathLike[str], **options: Unpack[ReplayOptions]) -> Replay:
     """Answer from the recording at `path`: `with recorder.replay(path): ...`, or `.client()` for one client.
 
     Before a function it is a decorator: each call of the function begins the recording anew.
+
+    Options, as they are when left out; `recorder.replayer.options.ReplayOptions` tells of each: timing="instant"
+    (or "ordered", "recorded"), speed=1.0, idle_limit=None (seconds), clock="real" (or "virtual"), ignore=(),
+    match=None, faults=None.
     """
-    return Replay(
-        path,
-        timing=timing,
-        speed=speed,
-        idle_limit=idle_limit,
-        clock=clock,
-        ignore=ignore,
-        match=match,
-        faults=faults,
-    )
+    check(options)  # what a Replay has beside is not for everybody
+    return Replay(path, **options)

@@ -6,10 +6,9 @@ runs. Who answers is told by the context: two tests in two threads or tasks do n
 
 from __future__ import annotations
 
-import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +17,7 @@ import httpx2
 from anthropic._base_client import BaseClient
 
 from recorder.core.fingerprint import is_to_claude
-from recorder.patching import Patch, bound
+from recorder.patching import Patch, Real, TransportPatches, bound
 
 from .errors import NoMatch, NothingIntercepted
 
@@ -26,7 +25,7 @@ from .errors import NoMatch, NothingIntercepted
 class RealTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
     """The transport that was stood in for, as it was. `key` is the same for each request through it."""
 
-    def __init__(self, key: object, send: Callable[[httpx2.Request], Any]) -> None:
+    def __init__(self, key: object, send: Real) -> None:
         self.key = key
         self._send = send
 
@@ -88,7 +87,6 @@ _entered: ContextVar[tuple[Answerer, ...]] = ContextVar("recorder_answerers", de
 _lock = threading.Lock()
 _active: list[Answerer] = []
 """Those that any thread or task is in."""
-_patches: dict[str, Patch] = {}
 
 
 def enter(answerer: Answerer) -> None:
@@ -98,8 +96,7 @@ def enter(answerer: Answerer) -> None:
         _active.append(answerer)
         if len(_active) > 1:
             return
-        for patch in _all_patches():
-            patch.apply()
+        _patches.apply()
 
 
 def leave(answerer: Answerer) -> None:
@@ -107,8 +104,7 @@ def leave(answerer: Answerer) -> None:
     with _lock:
         _active.remove(answerer)
         if not _active:
-            for patch in _patches.values():
-                patch.undo()
+            _patches.undo()
     # Not by a token: a fixture may be left in another context than it was entered in.
     _entered.set(tuple(one for one in _entered.get() if one is not answerer))
 
@@ -132,17 +128,6 @@ def _answerer_of(request: httpx2.Request) -> Answerer | None:
     return next(iter(candidates.values()), None)
 
 
-def _all_patches() -> list[Patch]:
-    if not _patches:
-        _patches["clients"] = Patch(BaseClient, "__init__", _counting_init)
-        _patches["sync"] = Patch(httpx2.HTTPTransport, "handle_request", _sync_stand_in)
-        _patches["async"] = Patch(httpx2.AsyncHTTPTransport, "handle_async_request", _async_stand_in)
-    aiohttp = sys.modules.get("anthropic._vendor.httpx_aiohttp.transport")
-    if aiohttp is not None and "aiohttp" not in _patches:
-        _patches["aiohttp"] = Patch(aiohttp.AiohttpTransport, "handle_async_request", _async_stand_in)
-    return list(_patches.values())
-
-
 def _counting_init(init: Any) -> Any:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - in the place of one
         bound(init, self)(*args, **kwargs)
@@ -153,21 +138,16 @@ def _counting_init(init: Any) -> Any:
     return __init__
 
 
-def _sync_stand_in(method: Any) -> Any:
-    def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
-        answerer = _answerer_of(request)
-        if answerer is None:
-            return bound(method, self)(request)
-        return answerer.handle(request, RealTransport(self, bound(method, self)))
-
-    return handle_request
+def _send(transport: object, request: httpx2.Request, real: Real) -> httpx2.Response:
+    answerer = _answerer_of(request)
+    return real(request) if answerer is None else answerer.handle(request, RealTransport(transport, real))
 
 
-def _async_stand_in(method: Any) -> Any:
-    async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
-        answerer = _answerer_of(request)
-        if answerer is None:
-            return await bound(method, self)(request)
-        return await answerer.handle_async(request, RealTransport(self, bound(method, self)))
+async def _send_async(transport: object, request: httpx2.Request, real: Real) -> httpx2.Response:
+    answerer = _answerer_of(request)
+    if answerer is None:
+        return await real(request)
+    return await answerer.handle_async(request, RealTransport(transport, real))
 
-    return handle_async_request
+
+_patches = TransportPatches(_send, _send_async, Patch(BaseClient, "__init__", _counting_init))

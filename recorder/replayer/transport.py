@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import httpx2
 
@@ -65,31 +65,22 @@ class ReplayTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         sent = self._now()
-        turn = _Turn(self._answer(request), request, sent, "sync")
-        try:
-            turn.wait(turn.first_at, ends=turn.script.headers_at is None)
-            if turn.script.headers_at is None:
-                raise turn.failure()
+        with _Turn(self._answer(request), request, sent, "sync") as turn:
+            turn.wait(turn.first_at, ends=turn.fails)
             return turn.response(_SyncBody(turn))
-        except BaseException:
-            turn.leave()
-            raise
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         sent = self._now()
-        turn = _Turn(self._answer(request), request, sent, raising.carrier())
-        try:
-            await turn.wait_async(turn.first_at, ends=turn.script.headers_at is None)
-            if turn.script.headers_at is None:
-                raise turn.failure()
+        with _Turn(self._answer(request), request, sent, raising.carrier()) as turn:
+            await turn.wait_async(turn.first_at, ends=turn.fails)
             return turn.response(_AsyncBody(turn))
-        except BaseException:
-            turn.leave()
-            raise
 
 
 class _Turn:
-    """One request and its answer: what the client waits for, and what it sees; the same in both colours."""
+    """One request and its answer: what the client waits for, and what it sees; the same in both colours.
+
+    Who leaves its `with` block by an exception reads no further.
+    """
 
     def __init__(self, serving: Serving, request: httpx2.Request, sent: int, carrier: Carrier) -> None:
         self.script, self._instant, self._clock, self.watcher, self._turns, _ = serving
@@ -100,6 +91,18 @@ class _Turn:
         self._seconds = raising.read_timeout_s(request)
         self._before = 0
         """ns at which the read before this one was due."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.leave()
+
+    @property
+    def fails(self) -> bool:
+        """No response comes."""
+        return self.script.headers_at is None
 
     @property
     def first_at(self) -> int:
@@ -148,11 +151,6 @@ class _Turn:
     def _too_late(self) -> Exception:
         return self._saw(raising.timeout(self._request, self._carrier))
 
-    def failure(self) -> Exception:
-        error = self.ended()
-        assert error is not None, "a script without headers has an ending that raises"
-        return error
-
     def ended(self) -> Exception | None:
         """What the end of the script is to this client. A hang with no timeout would be for ever: it is told."""
         error = raising.failure(self.script, self._request, self._carrier)
@@ -174,7 +172,12 @@ class _Turn:
         return error
 
     def response(self, body: httpx2.SyncByteStream | httpx2.AsyncByteStream) -> httpx2.Response:
+        """Raises what the client sees, where none comes."""
         script = self.script
+        if self.fails:
+            error = self.ended()
+            assert error is not None, "a script without headers has an ending that raises"
+            raise error
         extensions = {"http_version": script.http.encode("ascii")}
         response = httpx2.Response(script.status, headers=dict(script.headers), stream=body, extensions=extensions)
         if self._instant:

@@ -27,27 +27,20 @@ recorded or by a fault; `failed` upstream."""
 
 
 class Miss(Struct, frozen=True, kw_only=True):
-    """Why nothing recorded answers: the fields of `NoMatch`."""
+    """Why nothing recorded answers: the fields of `NoMatch`, and the first line that it says."""
 
     kind: str
-    message: str
     nearest: str | None
     age_s: float | None
     sdk: str | None
     differences: tuple[str, ...]
     fix: str
+    message: str = ""
 
     @classmethod
     def of(cls, error: NoMatch) -> Miss:
-        return cls(
-            kind=error.kind,
-            message=str(error).partition("\n")[0],
-            nearest=error.nearest,
-            age_s=error.age_s,
-            sdk=error.sdk,
-            differences=error.differences,
-            fix=error.fix,
-        )
+        fields = msgspec.convert(error, cls, from_attributes=True)
+        return msgspec.structs.replace(fields, message=str(error).partition("\n")[0])
 
 
 class Entry(Struct, kw_only=True):

@@ -9,15 +9,14 @@ application's own, on the client or as a transport, stands above it and is the o
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 
 from recorder.core.fingerprint import is_to_claude
-from recorder.patching import Patch, bound
+from recorder.patching import Real, TransportPatches
 
 from .middleware import Tap
 from .phases import is_seen
@@ -35,7 +34,6 @@ class _Instrumented:
 
 
 _lock = threading.Lock()
-_patches: dict[str, Patch] = {}
 
 
 def instrument(path: str | os.PathLike[str] | None = None, **options: Any) -> Tap:
@@ -53,8 +51,7 @@ def instrument(path: str | os.PathLike[str] | None = None, **options: Any) -> Ta
             return _again(_Instrumented.tap, path)
         tap = Tap(path if path is not None else os.environ.get("RECORDER_DIR") or DIRECTORY, **options)
         _Instrumented.tap, _Instrumented.sender = tap, Sender(tap)
-        for patch in _all_patches():
-            patch.apply()
+        _patches.apply()
         return tap
 
 
@@ -62,8 +59,7 @@ def uninstrument() -> None:
     """The opposite: what was replaced is as it was, and the tap is closed. Does nothing when there is none."""
     with _lock:
         tap, _Instrumented.tap, _Instrumented.sender = _Instrumented.tap, None, None
-        for patch in _patches.values():
-            patch.undo()
+        _patches.undo()
     if tap is not None:
         tap.close()
 
@@ -74,17 +70,6 @@ def _again(tap: Tap, path: str | os.PathLike[str] | None) -> Tap:
     return tap
 
 
-def _all_patches() -> list[Patch]:
-    """Those of the transports that there are: the SDK imports the one for aiohttp where aiohttp is installed."""
-    if not _patches:
-        _patches["sync"] = Patch(httpx2.HTTPTransport, "handle_request", _sync)
-        _patches["async"] = Patch(httpx2.AsyncHTTPTransport, "handle_async_request", _async)
-    aiohttp = sys.modules.get("anthropic._vendor.httpx_aiohttp.transport")
-    if aiohttp is not None and "aiohttp" not in _patches:
-        _patches["aiohttp"] = Patch(cast("Any", aiohttp).AiohttpTransport, "handle_async_request", _async)
-    return list(_patches.values())
-
-
 def _sender_for(request: httpx2.Request) -> Sender | None:
     """Who records the request; None: nobody, or a tap of the application's own."""
     sender = _Instrumented.sender
@@ -93,21 +78,14 @@ def _sender_for(request: httpx2.Request) -> Sender | None:
     return sender
 
 
-def _sync(method: Any) -> Any:
-    def handle_request(self: Any, request: httpx2.Request) -> httpx2.Response:
-        sender = _sender_for(request)
-        if sender is None:
-            return bound(method, self)(request)
-        return sender.send(request, bound(method, self))
-
-    return handle_request
+def _send(_: object, request: httpx2.Request, real: Real) -> httpx2.Response:
+    sender = _sender_for(request)
+    return real(request) if sender is None else sender.send(request, real)
 
 
-def _async(method: Any) -> Any:
-    async def handle_async_request(self: Any, request: httpx2.Request) -> httpx2.Response:
-        sender = _sender_for(request)
-        if sender is None:
-            return await bound(method, self)(request)
-        return await sender.send_async(request, bound(method, self))
+async def _send_async(_: object, request: httpx2.Request, real: Real) -> httpx2.Response:
+    sender = _sender_for(request)
+    return await (real(request) if sender is None else sender.send_async(request, real))
 
-    return handle_async_request
+
+_patches = TransportPatches(_send, _send_async)

@@ -25,25 +25,17 @@ class Collector:
 
     @property
     def spans(self) -> list[Any]:
-        return [
-            span
-            for path, message in self.received
-            if path == "/v1/traces"
-            for resource in message.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
+        return self._all("/v1/traces", "resource_spans", "scope_spans", "spans")
 
     @property
     def metrics(self) -> list[Any]:
-        return [
-            metric
-            for path, message in self.received
-            if path == "/v1/metrics"
-            for resource in message.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-        ]
+        return self._all("/v1/metrics", "resource_metrics", "scope_metrics", "metrics")
+
+    def _all(self, path: str, *levels: str) -> list[Any]:
+        found = [message for at, message in self.received if at == path]
+        for level in levels:
+            found = [inner for outer in found for inner in getattr(outer, level)]
+        return found
 
 
 def plain(attributes: Any) -> dict[str, Any]:

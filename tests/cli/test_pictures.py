@@ -13,17 +13,7 @@ from recorder_cli.oneline import LEGEND, oneline
 
 from recorder.log.streams import Stream, read_streams
 from tests.cli.command import recorder
-from tests.cli.recordings import (
-    block_start,
-    delta,
-    every_kind,
-    message_start,
-    sse,
-    stream,
-    text,
-    whole_body,
-    write,
-)
+from tests.cli.recordings import block_start, delta, message_start, sse, stream, whole_body, write
 from tests.report.recordings import write_all
 
 
@@ -45,10 +35,9 @@ def test_report_writes_one_file_and_says_what_is_in_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_report_draws_charts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = write(tmp_path / "a.jsonl", *every_kind())
+def test_report_draws_charts_alone(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    done = recorder("report", source, "--charts", "pictures")
+    done = recorder("report", path, "--charts", "pictures")
 
     assert done.exit_code == 0
     assert (tmp_path / "pictures" / "ecdf.svg").exists()
@@ -63,9 +52,8 @@ def test_report_of_nothing_to_draw_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.stderr == f"error: {source}: no streams there to draw\n"
 
 
-def test_report_to_where_nobody_may_write_is_told_in_one_line(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.jsonl", text())
-    done = recorder("report", source, "-o", tmp_path / "none" / "r.html")
+def test_report_to_where_nobody_may_write_is_told_in_one_line(tmp_path: Path, text: Path) -> None:
+    done = recorder("report", text, "-o", tmp_path / "none" / "r.html")
 
     assert done.exit_code == 3
     assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path / 'none' / 'r.html'}: no such file")
@@ -74,11 +62,12 @@ def test_report_to_where_nobody_may_write_is_told_in_one_line(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("command", "missing"), [("report", "vl_convert"), ("ui", "vl_convert"), ("ui", "starlette")]
 )
-def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, command: str, missing: str) -> None:
-    source = write(tmp_path / "a.jsonl", text())
+def test_without_the_extra_one_line_says_what_to_install(
+    tmp_path: Path, text: Path, command: str, missing: str
+) -> None:
     program = f"import sys; sys.modules['{missing}'] = None; from recorder_cli.main import run; run()"
     done = subprocess.run(
-        [sys.executable, "-c", program, command, str(source)], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", program, command, str(text)], capture_output=True, text=True, cwd=tmp_path
     )
 
     assert done.returncode == 2
@@ -99,9 +88,8 @@ def test_plot_draws_a_curve_for_each_model_and_a_histogram(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("metric", ["gap_s", "output_tps", "tpot_s"])
-def test_plot_draws_other_metrics(tmp_path: Path, metric: str) -> None:
-    source = write(tmp_path / "a.jsonl", *every_kind())
-    done = recorder("plot", source, "--metric", metric, "--by", "outcome")
+def test_plot_draws_other_metrics(path: Path, metric: str) -> None:
+    done = recorder("plot", path, "--metric", metric, "--by", "outcome")
 
     assert done.exit_code == 0
     assert "complete (n = " in done.stdout
@@ -113,9 +101,8 @@ def test_plot_says_so_when_no_stream_has_the_metric(tmp_path: Path) -> None:
     assert recorder("plot", source).stdout == "No stream has ttft_s.\n"
 
 
-def test_plot_draws_each_stream_as_one_line(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.jsonl", *every_kind())
-    done = recorder("plot", source, "--timelines", "--limit", "4")
+def test_plot_draws_each_stream_as_one_line(path: Path) -> None:
+    done = recorder("plot", path, "--timelines", "--limit", "4")
 
     *drawn, scale, legend = done.stdout.splitlines()
     assert len(drawn) == 4

@@ -18,17 +18,6 @@ from tests.cli.test_commands import rows
 PROGRAM = Path(sys.executable).with_name("recorder")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """One stream of every kind."""
-    return recordings.write(tmp_path / "all.jsonl", *recordings.every_kind())
-
-
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    return recordings.write(tmp_path / "text.jsonl", recordings.text(tags={"feature": "chat"}))
-
-
 def test_stats_counts_outcomes_overall_and_by_model(path: Path) -> None:
     table, _, _ = recorder("stats", path).stdout.partition("\n\n")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import json
+import re
 import socket
 import threading
 import time
@@ -21,6 +23,7 @@ from recorder.core.attempt import Attempt
 from recorder.core.lines import encode_line
 from recorder.core.records import FORMAT, Header
 from recorder.core.redact import Secrets
+from recorder.replayer.options import ReplayOptions
 from recorder.testing import Received, Reply, Upstream, encode_event, message_events
 from tests.replayer.streams import ASK, Outcome, read, read_async
 
@@ -315,10 +318,26 @@ def test_an_encoded_body_replays_decoded_and_a_broken_one_breaks(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"timing": "slow"}, "timing is 'slow'"), ({"speed": 0}, "speed is 0"), ({"speed": -1}, "speed is -1")],
+    [
+        ({"timing": "slow"}, "timing is 'slow'; it is 'instant' or 'ordered' or 'recorded'"),
+        ({"clock": None}, "clock is None; it is 'real' or 'virtual'"),
+        ({"speed": 0}, "speed is 0"),
+        ({"speed": -1}, "speed is -1"),
+        ({"sped": 2}, "unexpected option 'sped'; a replay has timing, speed, idle_limit, "),
+        ({"hint": "?"}, "unexpected option 'hint'"),
+    ],
 )
-def test_wrong_options_are_refused_when_made(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize("made", [recorder.replay, recorder.use])
+def test_wrong_options_are_refused_when_made(
+    tmp_path: Path, made: Any, options: dict[str, Any], message: str
+) -> None:
     record(tmp_path, BROKEN["whole"](), "create")
 
-    with pytest.raises(ValueError, match=message):
-        recorder.replay(tmp_path, **options)
+    with pytest.raises(TypeError if "unexpected" in message else ValueError, match=f"^{message}"):
+        made(tmp_path, **options)
+
+
+def test_every_option_stands_in_the_help() -> None:
+    told = re.findall(r"(\w+)=", inspect.getdoc(recorder.replay) or "")
+
+    assert told == [*ReplayOptions.__annotations__]

@@ -12,14 +12,7 @@ import httpx2
 import pytest
 
 import recorder
-from recorder.testing import (
-    ManualClock,
-    Reply,
-    Upstream,
-    chunkings,
-    encode_event,
-    message_events,
-)
+from recorder.testing import ManualClock, Reply, Upstream, chunkings, encode_event, message_events
 from tests.tap.calls import (
     ASK,
     MS,

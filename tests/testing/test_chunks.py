@@ -7,17 +7,8 @@ from anthropic import Anthropic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.testing import (
-    ManualClock,
-    Reply,
-    Upstream,
-    chunkings,
-    encode_event,
-    message_events,
-)
-from tests.testing.calls import (
-    ASK,
-)
+from recorder.testing import ManualClock, Reply, Upstream, chunkings, encode_event, message_events
+from tests.testing.calls import ASK
 
 BODY = "event: a\r\ndata: é\r\n\r\ndata: \N{GRINNING FACE}\n\n: end".encode()
 
