@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .errors import Exit, Failure, note
-from .serving import listen_options, out_option, record_options, recorded_line, recording_to
+from .serving import listen_options, lost_line, out_option, record_options, recorded_line, recording_to
 
 
 @click.command
@@ -44,5 +44,5 @@ def proxy(
         raise Failure(str(error), Exit.USAGE) from None
     made = recording_to(out, upstream, capture=capture, tags=tags, sample=sample)
     serve(made.proxy, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
-    note(recorded_line(made.streams, out, ""))
+    note(recorded_line(made.streams, f"in {out}", lost_line(made.tap)))
     return Exit.OK

@@ -8,7 +8,7 @@ import click
 
 from .errors import Exit, Failure
 from .reading import path_argument
-from .serving import listen_options, player_of, replay_options, told_replay
+from .serving import listen_options, replay_of, replay_options, told_replay
 
 
 @click.command
@@ -40,15 +40,17 @@ def serve(
     recorder serve recordings/ --timing recorded --fault 'cut_dirty(at=40)'
     """
     from recorder.server.app import check_bind
+    from recorder.server.player import Player
     from recorder.server.serving import serve as serve_until_stopped
 
     try:
         check_bind(host, token)
     except ValueError as error:
         raise Failure(str(error), Exit.USAGE) from None
-    player = player_of(
+    replay = replay_of(
         path, timing=timing, speed=speed, idle_limit=idle_limit, ignore=ignore, fault=fault, repeat=not once
     )
+    player = Player(replay)
     journal = serve_until_stopped(player, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
-    told_replay(player, journal)
+    told_replay(replay, journal)
     return Exit.OK

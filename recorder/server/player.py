@@ -32,6 +32,13 @@ class Player:
         self.replay = replay
         self._playing: set[asyncio.Task[None]] = set()
 
+    def has(self, exchange: Exchange) -> bool:
+        """Whether a recorded stream is left that answers this."""
+        try:
+            return self.replay.has(_request_of(exchange))
+        except httpx2.InvalidURL:
+            return False
+
     def serve(self, exchange: Exchange, entry: Entry) -> None:
         """Answer with the stream that was recorded of the same request."""
         try:
