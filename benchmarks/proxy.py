@@ -1,10 +1,11 @@
 """What the record proxy costs: time to the first token through it, and how many events a second it carries.
 
-    python benchmarks/proxy.py [--streams 200] [--seconds 5] [--runs 3] [--rival]
+    python benchmarks/proxy.py [--streams 200] [--seconds 5] [--runs 3] [--rival] [--mitmdump PATH]
 
 Upstream, proxy and load are three processes; the proxy is the command, and it records. In turns, in one run:
-direct and proxied (with `--rival` also proxied without recording, and by a relay of aiohttp on both sides), at
-2,600 events/s, at 6,100 and as fast as it goes. A client asks again as soon as its stream has ended.
+direct and proxied (with `--rival` also proxied without recording, and by a relay of aiohttp on both sides; with
+`--mitmdump` by that program of mitmproxy, which streams and keeps nothing), at 2,600 events/s, at 6,100 and as
+fast as it goes. A client asks again as soon as its stream has ended.
 """
 
 from __future__ import annotations
@@ -161,6 +162,44 @@ def rival(url: str) -> Generator[tuple[str, int]]:
             process.join()
 
 
+@contextmanager
+def mitmdump(program: str, url: str) -> Generator[tuple[str, int]]:
+    """Its URL and its process. Without the addon it would hand over each answer when it is whole."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as addon:
+        addon.write("def responseheaders(flow):\n    flow.response.stream = True\n")
+        addon.flush()
+        command = [program, "--quiet", "--mode", f"reverse:{url}", "--listen-host", "127.0.0.1"]
+        with subprocess.Popen([*command, "--listen-port", str(port), "--scripts", addon.name]) as process:
+            try:
+                while not _listens(port):
+                    if process.poll() is not None:
+                        raise SystemExit(f"{program} ended with {process.returncode}")
+                    time.sleep(0.1)
+                yield f"http://127.0.0.1:{port}", process.pid
+            finally:
+                process.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def others(options: argparse.Namespace, direct: str, out: Path) -> Generator[dict[str, tuple[str, int]]]:
+    """What the proxy is compared with: URL and process of each."""
+    with ExitStack() as stack:
+        ways: dict[str, tuple[str, int]] = {}
+        if options.rival:
+            bare = stack.enter_context(proxy(direct, out / "none", "--sample", "0"))
+            ways = {"bare": (bare.args[-1], bare.pid), "aiohttp": stack.enter_context(rival(direct))}
+        if options.mitmdump:
+            ways["mitmdump"] = stack.enter_context(mitmdump(options.mitmdump, direct))
+        yield ways
+
+
 def compare(options: argparse.Namespace, rate: float) -> None:
     """A line for each way, and what is in the files."""
     gap_s = options.streams / rate if rate else 0
@@ -169,10 +208,8 @@ def compare(options: argparse.Namespace, rate: float) -> None:
         out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         process = stack.enter_context(proxy(direct, out))
         ways, pids = {"direct": direct, "proxied": process.args[-1]}, {"proxied": process.pid}
-        if options.rival:
-            bare = stack.enter_context(proxy(direct, out / "none", "--sample", "0"))
-            ways["bare"], pids["bare"] = bare.args[-1], bare.pid
-            ways["aiohttp"], pids["aiohttp"] = stack.enter_context(rival(direct))
+        for name, (url, pid) in stack.enter_context(others(options, direct, out)).items():
+            ways[name], pids[name] = url, pid
         _, once, _ = asyncio.run(_load(ways["proxied"], 1, 0, 0))  # what is done but once
         cpu_s = {name: -_cpu_s(pid) for name, pid in pids.items()}
         rates, p50, p99 = ({name: list[float]() for name in ways} for _ in range(3))
@@ -213,6 +250,11 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def allow_many_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 20_000)), hard))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=200)
@@ -220,9 +262,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--rates", type=float, nargs="*", default=[2600, 6100, 0])
     parser.add_argument("--rival", action="store_true", help="beside a relay of aiohttp")
+    parser.add_argument("--mitmdump", metavar="PATH", help="beside that program of mitmproxy, streaming")
     options = parser.parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 20_000)), hard))
+    allow_many_files()
     for rate in options.rates:
         compare(options, rate)
 

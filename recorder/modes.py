@@ -15,45 +15,22 @@ the old recording stays as it was, and the new one lies beside it, as `NAME.json
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, Unpack, get_args
+from typing import Self, Unpack
 from weakref import WeakKeyDictionary
 
 import httpx2
 
-from .log.reader import SUFFIX, Problem, RecordingError
-from .log.streams import Stream, read_streams
+from .log.streams import Stream
 from .replayer import stand_in
-from .replayer.drift import drift
-from .replayer.errors import Drift, NoMatch
+from .replayer.errors import Drift
 from .replayer.options import ReplayOptions, check
 from .replayer.session import Replay
+from .taking import Mode, Taking, mode_here
 from .tap.middleware import Tap
 from .tap.transport import TapTransport
-
-Mode = Literal["replay", "once", "append", "rewrite", "record", "passthrough", "verify"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-
-
-def mode_here(mode: Mode, *, explicit: Mode | None = None) -> Mode:
-    """The mode that holds: `explicit`, else the variable RECORDER_MODE, else `replay` when CI is set, else `mode`.
-
-    Raises ValueError for what is no mode.
-    """
-    chosen = explicit or os.environ.get("RECORDER_MODE") or ("replay" if _in_ci() else mode)
-    for known in MODES:
-        if chosen == known:
-            return known
-    raise ValueError(f"mode is {chosen!r}; it is one of {', '.join(MODES)}")
-
-
-def _in_ci() -> bool:
-    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
 class Use(stand_in.Answerer):
@@ -77,9 +54,8 @@ class Use(stand_in.Answerer):
     ) -> None:
         check(options)
         super().__init__(os.fspath(path))
-        self.path = Path(path)
-        self.mode: Mode = mode
         self._hint = hint or "Record it: RECORDER_MODE=append adds what is missing, rewrite begins anew."
+        self._taking = Taking(Path(path), mode, hint=self._hint)
         self._options = options
         self._make_tap = tap
         self.replay: Replay | None = None
@@ -87,14 +63,20 @@ class Use(stand_in.Answerer):
         self.output: str | Callable[[], str] | None = None
         """What the application puts out, or a function that tells it at the end: for a verdict."""
         self._tap: Tap | None = None
-        self._kept_in: Path | None = None
-        """The directory of what is being recorded until it takes effect."""
         self._transports: WeakKeyDictionary[object, TapTransport] = WeakKeyDictionary()
-        if mode not in ("replay", "passthrough") and self.path.suffix != SUFFIX:
-            raise ValueError(f"{self.path}: {mode} writes one file: name one that ends in {SUFFIX}")
 
     def __repr__(self) -> str:
         return f"<recorder.use {os.fspath(self.path)!r} {self.mode}>"
+
+    @property
+    def path(self) -> Path:
+        """Of the recording."""
+        return self._taking.path
+
+    @property
+    def mode(self) -> Mode:
+        """Inside the block never `once`: that is `replay` or `rewrite` then."""
+        return self._taking.mode
 
     @property
     def unused(self) -> list[Stream]:
@@ -102,22 +84,12 @@ class Use(stand_in.Answerer):
         return self.replay.unused if self.replay else []
 
     def __enter__(self) -> Self:
-        there = self.path.exists()
-        if self.mode == "once":
-            self.mode = "replay" if there else "rewrite"
-        if self.mode != "replay":
-            sys.audit("recorder.opened", str(self.path))
-        if self.mode in ("replay", "verify") or (there and self.mode in ("append", "rewrite")):
-            if not there:
-                raise RecordingError(self.path, "no such recording", self._hint[0].lower() + self._hint[1:])
+        if self._taking.begin():
             if self.mode != "replay":
                 self._options["clock"] = "real"  # what is asked live takes real time
             self.replay = Replay(self.name, hint=self._hint, **self._options)
-        if self.mode == "record":
-            self._tap = self._make_tap(self.path)
-        elif self.mode in ("append", "rewrite", "verify"):
-            self._kept_in = Path(tempfile.mkdtemp(prefix="recorder-"))
-            self._tap = self._make_tap(self._new)
+        if (file := self._taking.record_to()) is not None:
+            self._tap = self._make_tap(file)
         if self.replay is not None:
             self.replay.start_clock()
         return super().__enter__()
@@ -155,11 +127,6 @@ class Use(stand_in.Answerer):
             return await self._sender(real).handle_async_request(request)
         return await replayed.transport.handle_async_request(request)
 
-    @property
-    def _new(self) -> Path:
-        assert self._kept_in is not None
-        return self._kept_in / self.path.name
-
     def _replaying(self, request: httpx2.Request) -> Replay | None:
         """The replay, when this request is to be answered by it."""
         if self.mode == "replay" or (self.mode == "append" and self.replay and self.replay.has(request)):
@@ -176,61 +143,19 @@ class Use(stand_in.Answerer):
     def _end(self, *, passed: bool) -> None:
         if self._tap is not None:
             self._tap.close()
-        if self._kept_in is None:
-            return
         try:
-            self._settle(passed=passed)
-        finally:
-            shutil.rmtree(self._kept_in, ignore_errors=True)
-
-    def _settle(self, *, passed: bool) -> None:
-        """What becomes of the new recording, now that the block has ended."""
-        if not self._new.exists():
-            return
-        if self.mode == "verify":
-            if passed:
+            if self.mode == "verify" and passed and self._taking.made:
                 self._verify()
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not passed:
-            shutil.move(self._new, self.path.with_name(f"{self.path.name}.failed"))
-            return
-        swapped = self.path.with_name(f"{self.path.name}.new")
-        with open(swapped, "wb", opener=_private) as target:
-            if self.mode == "append" and self.path.exists():
-                target.write(self._whole_lines())
-            target.write(self._new.read_bytes())
-        swapped.replace(self.path)
-
-    def _whole_lines(self) -> bytes:
-        """What was recorded before; a torn last line gets its line end, as when the tap appends."""
-        old = self.path.read_bytes()
-        return old if not old or old.endswith(b"\n") else old + b"\n"
+            self._taking.settle(passed=passed)
+        finally:
+            self._taking.discard()
 
     def _verify(self) -> None:
         assert self.replay is not None
-        problems: list[Problem] = []
-        lines: list[str] = []
-        for live in read_streams([self._new], report=problems.append):
-            lines += _compared(self.replay, live)
-        lines += [f"{stream.id}: recorded, not asked for" for stream in self.replay.unused]
+        lines = self._taking.drift(self.replay)
         if lines:
             shown = "".join(f"\n  {line}" for line in lines)
             raise Drift(f"{self.path}: live answers differ from the recording:{shown}", tuple(lines))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _compared(replay: Replay, live: Stream) -> Iterator[str]:
-    what = f"{live.request.method} {live.url}"
-    try:
-        recorded = replay.take(live)
-    except NoMatch as error:
-        yield f"{what}: {error.kind}: {'; '.join(error.differences) or 'not recorded'}"
-        return
-    yield from (f"{what}: {line}" for line in drift(recorded, live))
 
 
 def use(

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 import pytest
 
 if TYPE_CHECKING:
-    from .modes import Mode, Use
+    from .modes import Use
     from .pytest_faults import Chosen
+    from .taking import Mode
 
 _LONGEST = 120
 """Characters of a file name; a test's parameters can be any text."""
@@ -133,7 +134,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture
 def recording(request: pytest.FixtureRequest) -> Generator[Use]:
     """The recording that answers this test: a `recorder.modes.Use`."""
-    from .modes import Use, mode_here
+    from .modes import Use
+    from .taking import mode_here
 
     item = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType]
     options = _options(item)

@@ -34,9 +34,10 @@ OURS = {
     "instrument": {"tap"},  # what `python -m recorder.instrument` runs
     "report": {"log", "core"},  # what it asks of tables it is given
     "child": set(),
-    "server": {"child", "tap", "replayer", "log", "core", "version"},
-    "modes": {"tap", "replayer", "log"},
-    "pytest_plugin": {"modes", "pytest_faults", "tap", "replayer", "log"},
+    "taking": {"replayer", "log"},  # what the modes do to files, in a process and beside one
+    "server": {"child", "taking", "tap", "replayer", "log", "core", "version"},
+    "modes": {"taking", "tap", "replayer", "log"},
+    "pytest_plugin": {"modes", "taking", "pytest_faults", "tap", "replayer", "log"},
     "pytest_faults": {"modes", "faults"},
     "testing": {"recorded", "hygiene"},  # an upstream that shared our parser would agree with its mistakes,
     "recorded": {"testing", "replayer", "log", "core"},  # but one that plays recordings has to read them

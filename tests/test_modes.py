@@ -11,7 +11,7 @@ import anthropic
 import pytest
 
 import recorder
-from recorder.modes import MODES, Mode
+from recorder.taking import MODES, Mode
 from recorder.testing import Reply, Upstream, message_events
 
 HI = message_events("Hel", "lo")

@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from .errors import Exit, note
-from .serving import check_listening, listen_options, out_option, record_options, recorded_line, recording_to
+from .serving import (
+    check_listening,
+    listen_options,
+    lost_line,
+    out_option,
+    record_options,
+    recorded_line,
+    recording_to,
+)
 
 
 @click.command
@@ -31,5 +39,5 @@ def proxy(out: Path, host: str, port: int, token: str | None, grace: float, **op
     check_listening(host, token)
     made = recording_to(out, **options)
     serve(made.proxy, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
-    note(recorded_line(made.streams, out, ""))
+    note(recorded_line(made.streams, f"in {out}", lost_line(made.tap)))
     return Exit.OK

@@ -10,6 +10,7 @@ import click
 from .errors import Exit, Failure, note, warn
 from .serving import (
     PROGRAM,
+    lost_line,
     nothing_asked,
     out_option,
     program_argument,
@@ -17,7 +18,6 @@ from .serving import (
     recorded_line,
     recording_to,
 )
-from .text import count
 
 
 @click.command(context_settings=PROGRAM)
@@ -43,10 +43,7 @@ def record(out: Path, command: tuple[str, ...], **options: Any) -> int:
         ran = run_beside(proxy, command)
     except CannotRun as error:
         raise Failure(str(error), Exit(error.code)) from None
-    stats = tap.stats()
     if not ran.journal.results:
         warn(nothing_asked(ran.url))
-    dropped = stats.dropped_chunks + stats.dropped_streams + stats.lost_records
-    lost = f"; {count(dropped, 'record')} lost, {count(stats.errors, 'error')}" if dropped or stats.errors else ""
-    note(recorded_line(streams, out, lost))
+    note(recorded_line(streams, f"in {out}", lost_line(tap)))
     return ran.status

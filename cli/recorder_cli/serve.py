@@ -9,7 +9,7 @@ import click
 
 from .errors import Exit
 from .reading import path_argument
-from .serving import check_listening, listen_options, player_of, replay_options, told_replay
+from .serving import check_listening, listen_options, replay_of, replay_options, told_replay
 
 
 @click.command
@@ -28,10 +28,12 @@ def serve(path: Path, once: bool, host: str, port: int, token: str | None, grace
     recorder serve recordings/ --port 8787
     recorder serve recordings/ --timing recorded --fault 'cut_dirty(at=40)'
     """
+    from recorder.server.player import Player
     from recorder.server.serving import serve as serve_until_stopped
 
     check_listening(host, token)
-    player = player_of(path, repeat=not once, **options)
+    replay = replay_of(path, repeat=not once, **options)
+    player = Player(replay)
     journal = serve_until_stopped(player, host=host, port=port, token=token, ready=click.echo, grace_s=grace)
-    told_replay(player, journal)
+    told_replay(replay, journal)
     return Exit.OK

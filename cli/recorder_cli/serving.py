@@ -15,9 +15,10 @@ from .text import count, seconds
 
 if TYPE_CHECKING:
     from recorder.replayer.options import ReplayOptions
+    from recorder.replayer.session import Replay
     from recorder.server.journal import Journal, Streams
-    from recorder.server.player import Player
     from recorder.server.serving import Recording
+    from recorder.tap.middleware import Tap
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
@@ -37,16 +38,20 @@ def out_option(command: Command) -> Command:
     )(command)
 
 
+def upstream_option(command: Command) -> Command:
+    text = "Where requests go.  [default: $ANTHROPIC_BASE_URL, or https://api.anthropic.com]"
+    return click.option("--upstream", metavar="URL", help=text)(command)
+
+
 def record_options(command: Command) -> Command:
     """What is recorded, and of whom."""
-    upstream = "Where requests go.  [default: $ANTHROPIC_BASE_URL, or https://api.anthropic.com]"
     capture = "timing: no prompt, no answer, no free text; every metric stays exact."
     sample = "The share of calls that is recorded, from 0 to 1; the others are passed on alike."
     for option in (
         click.option("--sample", type=click.FloatRange(0, 1), default=1.0, metavar="SHARE", help=sample),
         click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Written with every request."),
         click.option("--capture", type=click.Choice(["full", "timing"]), default="full", help=capture),
-        click.option("--upstream", metavar="URL", help=upstream),
+        upstream_option,
     ):
         command = option(command)
     return command
@@ -114,7 +119,12 @@ def check_listening(host: str, token: str | None) -> None:
 
 
 def recording_to(
-    out: Path, *, upstream: str | None, capture: str, tags: tuple[str, ...], sample: float
+    out: Path,
+    *,
+    upstream: str | None,
+    capture: str = "full",
+    tags: tuple[str, ...] = (),
+    sample: float = 1.0,
 ) -> Recording:
     """The options are `record_options`. Raises Failure for what makes no proxy."""
     from recorder.server.serving import UPSTREAM, record_to
@@ -127,13 +137,12 @@ def recording_to(
         raise Failure(str(error), Exit.USAGE) from None
 
 
-def player_of(path: Path, *, repeat: bool, fault: str | None, **options: Unpack[ReplayOptions]) -> Player:
+def replay_of(path: Path, *, repeat: bool, fault: str | None, **options: Unpack[ReplayOptions]) -> Replay:
     """The options are `replay_options`. Raises Failure for a text that is no fault, RecordingError for what cannot
     be read.
     """
     from recorder.faults import FaultError, parse, standard
     from recorder.replayer.session import Replay
-    from recorder.server.player import Player
 
     from .errors import warn
 
@@ -144,10 +153,19 @@ def player_of(path: Path, *, repeat: bool, fault: str | None, **options: Unpack[
     replay = Replay(path, repeat=repeat, **options)
     for problem in replay.problems:
         warn(problem)
-    return Player(replay)
+    return replay
 
 
-def recorded_line(streams: Streams, path: Path, lost: str) -> str:
+def lost_line(tap: Tap) -> str:
+    """What could not be recorded; empty when nothing was lost."""
+    stats = tap.stats()
+    dropped = stats.dropped_chunks + stats.dropped_streams + stats.lost_records
+    if not dropped and not stats.errors:
+        return ""
+    return f"; {count(dropped, 'record')} lost, {count(stats.errors, 'error')}"
+
+
+def recorded_line(streams: Streams, where: str, lost: str) -> str:
     """`2 streams, ttft p50 0.312 s p95 0.401 s: complete 2; in recordings`."""
     total = sum(streams.outcomes.values())
     times = ""
@@ -157,16 +175,15 @@ def recorded_line(streams: Streams, path: Path, lost: str) -> str:
         )
         times = f", ttft p50 {seconds(cuts[9])} s p95 {seconds(cuts[18])} s"
     outcomes = ", ".join(f"{name} {n}" for name, n in streams.outcomes.most_common())
-    return f"recorder: {count(total, 'stream')}{times}: {outcomes}{lost}; in {path}"
+    return f"recorder: {count(total, 'stream')}{times}{': ' if total else ''}{outcomes}{lost}; {where}"
 
 
 def nothing_asked(url: str) -> str:
     return f"recorder: nothing was asked of {url}: does the program read ANTHROPIC_BASE_URL?"
 
 
-def told_replay(player: Player, journal: Journal) -> Exit:
+def told_replay(replay: Replay, journal: Journal) -> Exit:
     """Say what was served and what was not; the exit code says it, too."""
-    replay = player.replay
     missed = [entry for entry in journal.entries if entry.miss]
     for entry in missed[:_SHOWN]:
         assert entry.miss is not None

@@ -16,6 +16,8 @@ from recorder.core.payload import as_object, lenient
 from recorder.core.records import Event
 from recorder.log.streams import Stream
 
+_ASKED_FOR = {"content-encoding"}
+"""Headers that tell what the client asked for: a proxy asks for another encoding than the SDK."""
 _FREE = ("input",)
 """Members whose own members are the model's words."""
 
@@ -38,7 +40,7 @@ def _status(stream: Stream) -> int | None:
 
 
 def _headers(stream: Stream) -> set[str]:
-    return set(stream.response.headers) if stream.response else set()
+    return set(stream.response.headers) - _ASKED_FOR if stream.response else set()
 
 
 def _order(stream: Stream) -> set[str]:

@@ -58,7 +58,14 @@ class Order:
         """When the latest of all that was handed over was recorded."""
         self.steps = 0
         """Counts whatever happens."""
-        for stream in streams:
+        self._streams = list(streams)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Wait for all streams."""
+        self._latest = 0
+        self._asked.clear()
+        for stream in self._streams:
             response, end = stream.response, stream.end
             last = end.at if end else stream.records[-1].at
             place = Place(self, stream.id, stream.sent, stream.sent + last)
@@ -68,6 +75,8 @@ class Order:
     def ask(self, stream: Stream, script: Script) -> Place:
         """The place of a stream that is asked for now, and answered by `script`."""
         with self._changing():
+            if len(self._asked) == len(self._streams) and not self._next:
+                self._begin()  # all of it again
             place = self._missing.pop(stream.id, None) or self._late(stream)
             self._asked.add(stream.id)
             first = (
@@ -94,6 +103,14 @@ class Order:
             place.state = "waiting"
             self._blocked.add(place.owner)
             self._push(place, place.times[0])
+
+    def is_followed(self, place: Place) -> bool:
+        """Whether another stream has what comes after what was handed over to `place`."""
+        with self._lock:
+            others = [
+                at for at, _, other in self._next[:3] if other is not place
+            ]  # the heap's root and the second
+            return bool(others) and not (place.times and place.times[0] < min(others))
 
     def leave(self, place: Place) -> None:
         """Nothing more is read of it. Never blocks."""
@@ -227,6 +244,11 @@ class Place:
                 await event.wait()
             if not event.is_set():
                 tries, seen = self._look(tries, seen)
+
+    @property
+    def is_followed(self) -> bool:
+        """What comes next is of another stream."""
+        return self._order.is_followed(self)
 
     def leave(self) -> None:
         """Nothing more is read of it."""

@@ -36,6 +36,11 @@ class Turns(Protocol):
         """The same for a task."""
         ...
 
+    @property
+    def is_followed(self) -> bool:
+        """What comes next is of another answer."""
+        ...
+
     def leave(self) -> None:
         """Nothing more is read; may be said again."""
         ...

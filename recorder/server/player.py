@@ -19,6 +19,8 @@ from .guard import TOKEN_HEADER
 from .journal import Entry, Journal, Miss, Result, metrics
 
 MISS_STATUS = 404
+APART_S = 0.001
+"""Ordered streams: between what one brings and what the next brings."""
 _NO_RETRY = ("x-should-retry", "false")
 """The SDKs heed it: to ask again would change nothing."""
 
@@ -31,6 +33,13 @@ class Player:
     def __init__(self, replay: Replay) -> None:
         self.replay = replay
         self._playing: set[asyncio.Task[None]] = set()
+
+    def has(self, exchange: Exchange) -> bool:
+        """Whether a recorded stream is left that answers this."""
+        try:
+            return self.replay.has(_request_of(exchange))
+        except httpx2.InvalidURL:
+            return False
 
     def serve(self, exchange: Exchange, entry: Entry) -> None:
         """Answer with the stream that was recorded of the same request."""
@@ -77,14 +86,17 @@ async def _play(exchange: Exchange, entry: Entry, serving: Serving) -> None:
         if script.headers_at is not None:
             await _until(exchange, serving, script.headers_at)
             exchange.respond(script.status, _headers(serving), _reason(script.status))
+            await _read_apart(serving)
         for piece in script.pieces:
             await _until(exchange, serving, piece.at)
             await exchange.writable()
             if watcher is not None:
                 watcher.gave()
             exchange.send(piece.data)
+            await _read_apart(serving)
         await _until(exchange, serving, script.end_at)
         await _end(exchange, entry, script)
+        await _read_apart(serving)
     except h11.LocalProtocolError as error:  # recorded, or made by a fault, but nothing that HTTP can say
         entry.failed(str(error))
         exchange.break_off()
@@ -102,6 +114,13 @@ async def _until(exchange: Exchange, serving: Serving, at: int) -> None:
     due = exchange.began + at
     if (not serving.instant or serving.script.timed) and serving.clock.now() < due:
         await serving.clock.sleep_until_async(due)
+
+
+async def _read_apart(serving: Serving) -> None:
+    """Let the client read what was sent. Nothing tells when it has; what two sockets bring at once, it reads in an
+    order of its own."""
+    if serving.turns is not None and serving.turns.is_followed:
+        await asyncio.sleep(APART_S)
 
 
 async def _end(exchange: Exchange, entry: Entry, script: Script) -> None:

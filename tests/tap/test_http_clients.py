@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anthropic
 import httpx2
@@ -21,6 +19,7 @@ from recorder.log.streams import Stream
 from recorder.log.verify import verify
 from recorder.testing import Received, Reply, Upstream, encode_event, message_events
 from recorder.testing.contract.colours import COLOURS, all_of, got, new_client, run, within
+from tests.forwarding import forward_proxy
 
 ASK: dict[str, Any] = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}
 EVENTS = message_events("Hel", "lo")
@@ -121,45 +120,6 @@ async def test_the_aiohttp_client_is_recorded_and_replayed(tmp_path: Path, seam:
     with recorder.replay(tmp_path):
         async with new_client("asyncio", "http://x.invalid", http_client=anthropic.DefaultAioHttpClient()) as one:
             assert await use(one) == expected
-
-
-@contextmanager
-def forward_proxy() -> Iterator[tuple[str, list[str]]]:
-    """An HTTP proxy for `http://` URLs, one request a connection: its URL, and the requests that it forwarded."""
-    server = socket.create_server(("127.0.0.1", 0))
-    forwarded: list[str] = []
-
-    def serve(client: socket.socket) -> None:
-        with client:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += client.recv(65_536)
-            length = int(re.search(rb"(?i)content-length: *(\d+)", head)[1])  # type: ignore[index]
-            while len(head) - head.index(b"\r\n\r\n") - 4 < length:
-                head += client.recv(65_536)
-            line, _, rest = head.partition(b"\r\n")
-            method, url, version = line.split(b" ")
-            parts = urlsplit(url.decode())
-            forwarded.append(url.decode())
-            with socket.create_connection((parts.hostname, parts.port)) as upstream:
-                rest = re.sub(rb"(?i)connection: *keep-alive", b"Connection: close", rest)
-                upstream.sendall(b" ".join([method, parts.path.encode(), version]) + b"\r\n" + rest)
-                while data := upstream.recv(65_536):
-                    client.sendall(data)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", forwarded
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
-        thread.join(5)
 
 
 @pytest.mark.parametrize("colour", COLOURS)
