@@ -91,7 +91,7 @@ class Recording:
         return self._as("to_arrow_table", query, "pyarrow")
 
     def _as(self, method: str, query: str, *modules: str) -> Any:
-        from .analytics.optional import need
+        from .optional import need
 
         for module in modules:
             need(module, "arrow" if modules == ("pyarrow",) else modules[0])

@@ -24,12 +24,13 @@ OURS = {
     "version": set[str](),
     "log": {"core", "version"},
     "patching": set[str](),
-    "tap": {"log", "core", "version", "patching"},
+    "optional": set[str](),
+    "tap": {"log", "core", "version", "patching", "optional"},
     "replayer": {"log", "core", "version", "patching"},
-    "analytics": {"log", "core", "version"},
+    "analytics": {"log", "core", "version", "optional"},
     "faults": {"replayer"},  # the public names of recorder.replayer.faults
     "interop": {"log", "core", "version"},
-    "recording": {"log", "core", "analytics"},
+    "recording": {"log", "core", "analytics", "optional"},
     "hygiene": {"log", "core", "replayer", "version"},
     "instrument": {"tap"},  # what `python -m recorder.instrument` runs
     "report": {"log", "core"},  # what it asks of tables it is given

@@ -12,10 +12,10 @@ import msgspec
 
 from recorder.analytics.export import Capture, FileFormat
 from recorder.analytics.export import export as export_files
-from recorder.analytics.optional import MissingPackage
 from recorder.analytics.otlp import NotSent, send
 from recorder.analytics.selection import Selection
 from recorder.core.semconv import DEFAULT, VERSIONS
+from recorder.optional import MissingPackage
 
 from .errors import Exit, Failure, note
 from .output import Column, print_rows

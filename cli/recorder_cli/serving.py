@@ -47,7 +47,9 @@ def record_options(command: Command) -> Command:
     """What is recorded, and of whom."""
     capture = "timing: no prompt, no answer, no free text; every metric stays exact."
     sample = "The share of calls that is recorded, from 0 to 1; the others are passed on alike."
+    otlp = "An OpenTelemetry collector that is sent metrics of the calls: http://127.0.0.1:4318."
     for option in (
+        click.option("--otlp", metavar="URL", help=otlp),
         click.option("--sample", type=click.FloatRange(0, 1), default=1.0, metavar="SHARE", help=sample),
         click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="Written with every request."),
         click.option("--capture", type=click.Choice(["full", "timing"]), default="full", help=capture),
@@ -125,15 +127,17 @@ def recording_to(
     capture: str = "full",
     tags: tuple[str, ...] = (),
     sample: float = 1.0,
+    otlp: str | None = None,
 ) -> Recording:
     """The options are `record_options`. Raises Failure for what makes no proxy."""
+    from recorder.optional import MissingPackage
     from recorder.server.serving import UPSTREAM, record_to
 
     named = {name: value for name, _, value in (tag.partition("=") for tag in tags)}
     try:
         where = upstream or os.environ.get("ANTHROPIC_BASE_URL") or UPSTREAM
-        return record_to(out, where, capture=capture, tags=named, sample=sample)
-    except ValueError as error:
+        return record_to(out, where, capture=capture, tags=named, sample=sample, otlp=otlp)
+    except (MissingPackage, ValueError) as error:
         raise Failure(str(error), Exit.USAGE) from None
 
 

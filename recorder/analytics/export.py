@@ -16,7 +16,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from .optional import need
+from recorder.optional import need
+
 from .report import Tables
 from .selection import Selection
 

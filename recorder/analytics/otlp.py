@@ -18,10 +18,10 @@ from typing import Any
 from msgspec import Struct
 
 from recorder.core.semconv import DEFAULT, VERSIONS, Instrument, Names
+from recorder.optional import need
 from recorder.version import __version__
 
 from . import otel_calls
-from .optional import need
 from .report import Tables
 from .selection import Selection
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from recorder.core.records import Header
 from recorder.tap.calls import Calls
+from recorder.tap.metrics import provider_to
 from recorder.tap.middleware import Tap
 
 from .exchange import Exchange, Headers, error_document, versioned
@@ -35,7 +36,21 @@ _OURS = _HOP_BY_HOP | {b"host", b"content-length", b"accept-encoding", b"expect"
 
 
 class ProxyTap(Tap):
-    """A tap that observes other programs: which SDK they have, if any, is in their requests."""
+    """A tap that observes other programs: which SDK they have, if any, is in their requests.
+
+    `otlp`: the collector that is sent metrics of their calls. Raises MissingPackage without `sse-recorder[otlp]`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, otlp: str | None = None, **options: Any) -> None:
+        self._provider = provider_to(otlp) if otlp else None
+        super().__init__(path, metrics=self._provider, **options)
+
+    def close(self) -> None:
+        """Write what is left, and send it, too."""
+        super().close()
+        if self._provider is not None:
+            self._provider.shutdown()
+            self._provider = None
 
     def _header(self) -> Header:
         return replace(super()._header(), anthropic=None)

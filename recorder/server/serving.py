@@ -41,7 +41,7 @@ class Ran(NamedTuple):
 
 
 def record_to(path: str | os.PathLike[str], upstream: str, **options: Any) -> Recording:
-    """A record proxy; `options` are those of `recorder.Tap`. Raises ValueError for an upstream that is none, and
+    """A record proxy; `options` are those of `ProxyTap`. Raises ValueError for an upstream that is none, and
     RecordingError for a path that cannot be written to."""
     pool, streams = Pool(origin_of(upstream)), Streams()
     tap = ProxyTap(path, observe=streams.take, **options)

@@ -23,6 +23,7 @@ from recorder.core.progress import Progress
 from recorder.core.records import End, Event, Gap, Request, StreamRecord
 from recorder.core.semconv import DEFAULT, VERSIONS, Instrument, Names, server_of
 from recorder.core.timing import usage_of
+from recorder.optional import need
 from recorder.version import __version__
 
 RETRY_S = 90.0
@@ -36,6 +37,17 @@ class MeterProvider(Protocol):
     """OpenTelemetry's: `opentelemetry.metrics.get_meter_provider()`, or one of the application's own."""
 
     def get_meter(self, name: str, version: str | None = None, schema_url: str | None = None) -> Any: ...
+
+
+def provider_to(endpoint: str) -> Any:
+    """A meter provider that sends to an OTLP collector over HTTP (`http://127.0.0.1:4318`), until its `shutdown`.
+
+    Every minute, or as OTEL_METRIC_EXPORT_INTERVAL says. Raises MissingPackage without `sse-recorder[otlp]`.
+    """
+    exporter = need("opentelemetry.exporter.otlp.proto.http.metric_exporter", "otlp").OTLPMetricExporter
+    reader = need("opentelemetry.sdk.metrics.export", "otlp").PeriodicExportingMetricReader
+    provider = need("opentelemetry.sdk.metrics", "otlp").MeterProvider
+    return provider([reader(exporter(f"{endpoint.rstrip('/')}/v1/metrics"))])
 
 
 class _Stream:

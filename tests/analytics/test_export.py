@@ -14,10 +14,10 @@ import pyarrow.ipc
 import pytest
 
 from recorder.analytics.export import TABLES, FileFormat, export
-from recorder.analytics.optional import MissingPackage
 from recorder.analytics.report import QueryError, Tables
 from recorder.analytics.selection import Selection
 from recorder.log.reader import find_segments
+from recorder.optional import MissingPackage
 from recorder.recording import Recording
 from tests.cli import recordings
 

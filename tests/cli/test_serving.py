@@ -18,6 +18,7 @@ import pytest
 
 import recorder
 from recorder.testing import Received, Reply, Upstream, message_events
+from tests.analytics.collector import collector, plain
 from tests.cli.command import recorder as run_here
 
 MS = 1_000_000
@@ -106,6 +107,15 @@ def test_a_shell_script_with_curl_is_recorded_and_replayed(tmp_path: Path, upstr
 
 
 @pytest.mark.slow
+def test_a_collector_is_sent_metrics(tmp_path: Path, upstream: Upstream) -> None:
+    with collector() as taken:
+        command = ("record", "-o", tmp_path / "r", "--otlp", taken.url, "--", "sh", "-c", CURL)
+        assert ran(*command, env=environment(upstream), cwd=tmp_path).returncode == 0
+    [ttft] = [one for one in taken.metrics if one.name == "gen_ai.client.operation.time_to_first_chunk"]
+    [point] = ttft.histogram.data_points
+    assert (point.count, plain(point.attributes)["gen_ai.response.model"]) == (1, "claude-haiku-4-5")
+
+
 def test_its_status_its_input_and_its_signal_are_the_programs_own(tmp_path: Path, upstream: Upstream) -> None:
     env = environment(upstream)
     told = ran(
