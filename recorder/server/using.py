@@ -104,7 +104,7 @@ class Using:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._taking.mode == "verify" and self.replay is not None:
+            if self._taking.mode == "verify" and self.replay is not None and error is None:
                 self.drift = self._taking.drift(self.replay)
             self.kept = self._taking.settle(passed=self.passed)
         finally:
