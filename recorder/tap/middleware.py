@@ -9,19 +9,16 @@ been read, as one chunk. `TapTransport` sits lower and sees the chunks.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
 import secrets
-import threading
 import time
-import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 import anthropic
 import httpx2
@@ -31,7 +28,6 @@ from anthropic import Middleware
 from recorder.core.attempt import Attempt
 from recorder.core.capture import Capture, Mode
 from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
-from recorder.core.redact import Secrets, environment_secrets
 from recorder.core.rules import Given
 from recorder.log.items import Sent, SentPart, Stats
 from recorder.log.sampling import HELD_BYTES, Keep, Sampling
@@ -43,7 +39,7 @@ from . import credentials
 from .body import AsyncBody, SyncBody, Watch, watch_response
 from .chain import client_behind
 from .eager import ahead_of
-from .parts import parts_of
+from .parts import json_of, parts_of
 from .phases import Connection, install, recording
 
 if TYPE_CHECKING:
@@ -131,19 +127,13 @@ class Tap(Middleware):
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         check_interpreter()
-        self._tags = {str(name): str(value) for name, value in (tags or {}).items()}
-        self._source = source
         if arrival not in ("pull", "eager"):
             raise ValueError(f"arrival is {arrival!r}; it is 'pull' or 'eager'")
-        self._arrival = arrival
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self.new_id = new_id
-        self._secrets = Secrets(environment_secrets(os.environ))
-        self._learning = threading.Lock()
-        self._clients: weakref.WeakSet[object] = weakref.WeakSet()
+        self._arrival, self._source = arrival, source
+        self._tags = {str(name): str(value) for name, value in (tags or {}).items()}
+        self._clock, self._wall_clock, self.new_id = clock, wall_clock, new_id
+        self._keys = credentials.Keys()
         self._told: set[str] = set()
-        kept = Capture(capture, redact, failed=lambda error: self._tell(str(error), "its records have no text"))
         self._sampling = Sampling(sample, keep, failed=self._keep_failed, held_bytes=held_bytes)
         self._writer = Writer(
             Path(path).absolute(),
@@ -152,7 +142,7 @@ class Tap(Middleware):
             durability=durability,
             limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
             clock=clock,
-            capture=_observed(observe, kept) if observe else kept if kept.changes else None,
+            capture=_captured(Capture(capture, redact, failed=self._rule_failed), observe),
             sampling=self._sampling if sample < 1 else None,
         )
 
@@ -166,7 +156,7 @@ class Tap(Middleware):
 
     def wrap(self, client: Client) -> Client:
         """A copy of `client` that is recorded; it shares the HTTP client of the original, which is not."""
-        self._learn_client(client)
+        self._keys.learn_client(client)
         return client if self in client.middleware else client.with_middleware(self)
 
     def stats(self) -> Stats:
@@ -234,7 +224,7 @@ class Tap(Middleware):
     ) -> Watch | None:
         """Start to record an attempt that is about to be sent; None when there is no room for it."""
         stream = self.new_id()
-        state = Attempt(stream=stream, call=call or stream, attempt=attempt, secrets=self._secrets)
+        state = Attempt(stream=stream, call=call or stream, attempt=attempt, secrets=self._keys.secrets)
         sent = self._clock()
         item = Sent(
             wall=self._wall_clock(),
@@ -269,9 +259,7 @@ class Tap(Middleware):
 
     def learn(self, values: Iterable[str]) -> None:
         """Never write these values, until many others were learned."""
-        with self._learning:
-            for value in values:
-                self._secrets.learn(value)
+        self._keys.learn(values)
 
     def body_of(self, response: httpx2.Response, kind: type[SyncBody | AsyncBody]) -> type[SyncBody | AsyncBody]:
         """What the body of `response` is to be wrapped in, for a client of `kind`."""
@@ -294,14 +282,7 @@ class Tap(Middleware):
             client = client_behind(call_next)
             install(getattr(client, "_client", None))
         if client is not None:
-            self._learn_client(client)
-
-    def _learn_client(self, client: object) -> None:
-        if client in self._clients:
-            self.learn(credentials.own_keys(client))
-            return
-        self.learn(credentials.of_client(client))
-        self._clients.add(client)
+            self._keys.learn_client(client)
 
     def failed(self, watch: Watch, error: BaseException) -> None:
         """No response came. Its message may quote the request."""
@@ -327,7 +308,7 @@ class Tap(Middleware):
                 method=options.method,
                 url=options.url,
                 headers=headers,
-                body=_body(request),
+                body=json_of(request),
                 call=call,
                 attempt=request.retries_taken,
                 parts=parts_of(options.files) if options.files else (),
@@ -349,6 +330,9 @@ class Tap(Middleware):
                 self.learn(credentials.of_exchanges(seen))
 
             watch_response(http, http.request, watch, body, url=url, before=learn)
+
+    def _rule_failed(self, error: Exception) -> None:
+        self._tell(str(error), "its records have no text")
 
     def _keep_failed(self, error: Exception) -> None:
         self._tell(f"keep raised {type(error).__name__}", "its streams are written")
@@ -382,30 +366,16 @@ class Tap(Middleware):
         )
 
 
-def _observed(
-    observe: Callable[[StreamRecord], None], kept: Callable[[StreamRecord], StreamRecord]
-) -> Callable[[StreamRecord], StreamRecord]:
+def _captured(
+    capture: Capture, observe: Callable[[StreamRecord], None] | None
+) -> Callable[[StreamRecord], StreamRecord] | None:
+    """What is done to a record before it is written, if anything."""
+    if observe is None:
+        return capture if capture.changes else None
+
     def shown(record: StreamRecord) -> StreamRecord:
         with suppress(Exception):
             observe(record)
-        return kept(record)
+        return capture(record)
 
     return shown
-
-
-def _body(request: APIRequest) -> bytes:
-    """The JSON that the SDK is about to send. Files are noted by `parts_of`, streamed bodies not looked into."""
-    options = request.options
-    if options.files:
-        return b""
-    data = cast("object", options.json_data)
-    extra = options.extra_json
-    if extra:
-        data = {**cast("Mapping[str, object]", data), **extra} if isinstance(data, Mapping) else extra
-    if isinstance(data, Mapping | list | tuple):
-        try:
-            return msgspec.json.encode(data, enc_hook=str)
-        except (ValueError, OverflowError):  # half a surrogate pair, or a number beyond 64 bits
-            return json.dumps(data, default=str).encode()
-    content = getattr(options, "content", None)
-    return content if isinstance(content, bytes) else b""
