@@ -118,34 +118,57 @@ def load_file(
     in memory, or what is there is read as it is. Returns whether the file holds all of it now, too. Raises
     RecordingError as `connect`.
     """
-    file, current = database.file, True
+    try:
+        current = _attach_current(connection, database, files, report=report, note=note, advance=advance)
+    except _UnreachableError as error:
+        note(f"{database.file}: {error}; loading into memory")
+        return load_in_memory(connection, files, report=report, advance=advance), False
+    _make_views(connection)
+    return Texts(files), current
+
+
+class _UnreachableError(Exception):
+    """Why the database in a file cannot be had."""
+
+
+def _attach_current(
+    connection: duckdb.DuckDBPyConnection,
+    database: Database,
+    files: Sequence[Path],
+    *,
+    report: Report,
+    note: Note,
+    advance: Advance | None,
+) -> bool:
+    """Attach the database, brought up to date, or as it is because others read it (False).
+
+    Raises _UnreachableError.
+    """
+    file = database.file
     waiting = _Waiting(file, note)
     while True:
         try:
             _bring_up_to_date(connection, database, files, report=report, advance=advance)
-            break
         except UnusableError as error:
             if not database.own:
                 raise RecordingError(file, str(error), "name another file") from None
             note(f"{file}: {error}; made anew")
-            with suppress(OSError):
+            try:
                 remove(file)
-                continue
-            instead = "cannot be removed"
+            except OSError:
+                raise _UnreachableError("cannot be removed") from None
         except BusyError as busy:
-            if (instead := waiting.for_it(busy)) is None:
+            if (why := waiting.for_it(busy)) is None:
                 continue
             if not busy.writing and _attach_as_it_is(connection, file):
                 note(f"{file}: open in {busy.holder}; answered from what it holds, without what is new")
-                current = False
-                break
+                return False
+            raise _UnreachableError(why) from None
         except (OSError, duckdb.IOException) as error:
             reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-            instead = f"cannot be written ({reason.splitlines()[0]})"
-        note(f"{file}: {instead}; loading into memory")
-        return load_in_memory(connection, files, report=report, advance=advance), False
-    _make_views(connection)
-    return Texts(files), current
+            raise _UnreachableError(f"cannot be written ({reason.splitlines()[0]})") from None
+        else:
+            return True
 
 
 class _Waiting:

@@ -96,7 +96,7 @@ class Attempt:
         """The request, at 0. `headers` are asked for the size of a body that is not given."""
         pairs = list(headers)
         clean = self._secrets.remove_from_text
-        kept, redacted = self._redacted(body)
+        kept, redacted = self._guard.redacted(body)
         data, text, base64 = content(kept)
         size, digest = unsaid(pairs, kept, base64)
         self._url = url
@@ -109,7 +109,7 @@ class Attempt:
             call=self.call,
             attempt=self.attempt,
             method=method,
-            url=self._secrets.remove_from_url(safe_url(url)),
+            url=self._safe(url),
             headers={name: clean(value) for name, value in request_headers(pairs).items()},
             data=data,
             text=text,
@@ -136,26 +136,16 @@ class Attempt:
     ) -> Response:
         """Status and headers. `decoded`: the chunks come without their content-encoding."""
         pairs = list(headers)
-        named = {name.lower(): value for name, value in pairs}
-        encoding = None if decoded else named.get("content-encoding")
-        decoder = decoder_for(encoding)
         self._status = status
-        self._encoding_named = encoding
+        self._expect({name.lower(): value for name, value in pairs}, decoded=decoded)
         clean = self._secrets.remove_from_text
-        parser = parser_for(named)
-        self._event_stream = parser is not None
-        if decoder is None:
-            self._encoding = encoding
-        else:
-            self._decoder = decoder
-            self._parser = parser
         return Response(
             stream=self.stream,
             seq=self._next(),
             at=at,
             status=status,
             headers={name: clean(value) for name, value in response_headers(pairs).items()},
-            url=url and self._secrets.remove_from_url(safe_url(url)),
+            url=url and self._safe(url),
             http=http,
             encoded=self._encoding,
             phases=phases,
@@ -255,8 +245,6 @@ class Attempt:
         told = self._status > 0 or url == self._url
         records = self._flush()
         summary = self._summary
-        if error is not None:
-            error = ErrorInfo(type=error.type, message=self._secrets.remove_from_url(error.message))
         split = tuple((0, at, wait) for _, at, wait, ordinal in self._ends if ordinal != self._completed)
         records.append(
             End(
@@ -269,8 +257,8 @@ class Attempt:
                 events=self._events,
                 bytes=self._fed,
                 chunks=self._chunks,
-                url=None if told or url is None else self._secrets.remove_from_url(safe_url(url)),
-                error=error,
+                url=None if told or url is None else self._safe(url),
+                error=error and replace(error, message=self._secrets.remove_from_url(error.message)),
                 summary=summary.record(),
                 split=split or None,
                 phases=phases,
@@ -280,6 +268,21 @@ class Attempt:
             )
         )
         return records
+
+    def _expect(self, headers: dict[str, str], *, decoded: bool) -> None:
+        """How the body is to be read."""
+        parser = parser_for(headers)
+        self._event_stream = parser is not None
+        self._encoding_named = None if decoded else headers.get("content-encoding")
+        decoder = decoder_for(self._encoding_named)
+        if decoder is None:
+            self._encoding = self._encoding_named
+        else:
+            self._decoder = decoder
+            self._parser = parser
+
+    def _safe(self, url: str) -> str:
+        return self._secrets.remove_from_url(safe_url(url))
 
     def _next(self) -> int:
         seq = self._seq
@@ -292,7 +295,7 @@ class Attempt:
         whole = self._plain.whole
         pieces = self._plain.flush(reduce=self._encoding is None)
         if whole and pieces:
-            self._summary.body(self._redacted(pieces[0].wire)[0], self._status)
+            self._summary.body(self._guard.redacted(pieces[0].wire)[0], self._status)
         return [self._piece(piece, last=piece is pieces[-1]) for piece in pieces]
 
     def _block(self, block: Block, *, last: bool = False) -> StreamRecord:
@@ -340,13 +343,6 @@ class Attempt:
         odd = {"text": text, "frame": frame, "raw": raw, "base64": base64, "id": block.id, "retry": block.retry}
         return replace(event, redacted=redacted, **odd)
 
-    def _redacted(self, data: bytes) -> tuple[bytes, tuple[str, ...] | None]:
-        """`data` without secrets, and the names of the rules that changed it."""
-        if not self._secrets.found_in(data):
-            return data, None
-        kept = self._secrets.remove(data)
-        return kept, None if kept == data else (API_KEY,)
-
     def _piece(self, piece: Piece, *, last: bool = False) -> Bytes:
         if piece.sha256 is None:
             return self._bytes(piece.wire, last=last)
@@ -357,7 +353,7 @@ class Attempt:
         """`last`: what is left at the end of the body, which may be the beginning of more. `size`: of what is not
         recorded of it."""
         at, wait, chunk, split = self._arrival(len(wire) if size is None else size)
-        kept, _ = self._redacted(self._guard.unfinished(wire) if last else wire)
+        kept, _ = self._guard.redacted(self._guard.unfinished(wire) if last else wire)
         data, text, base64 = content(kept)
         return Bytes(
             stream=self.stream,

@@ -69,6 +69,13 @@ class Guard:
             said = read(kept.event, kept.payload or b"")
         return kept, said, None if kept is block else (API_KEY,)
 
+    def redacted(self, data: bytes) -> tuple[bytes, tuple[str, ...] | None]:
+        """What is no event, without secrets, and the names of the rules that changed it."""
+        if not self._secrets.found_in(data):
+            return data, None
+        kept = self._secrets.remove(data)
+        return kept, None if kept == data else (API_KEY,)
+
     def unfinished(self, wire: bytes) -> bytes:
         """The beginning of an event that never came to its end: it may go on with a secret that was begun."""
         found = _UNFINISHED.search(wire)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterable
 from typing import Any, cast
 from urllib.parse import unquote
+from weakref import WeakSet
 
 import httpx2
 
-from recorder.core.redact import credentials, is_secret_name
+from recorder.core.redact import Secrets, credentials, environment_secrets, is_secret_name
 from recorder.core.urls import login_of
 
 _ATTRIBUTES = (
@@ -22,6 +25,28 @@ _ATTRIBUTES = (
     "workspace_id",
 )
 """Of the SDK's clients: its own, and those for Bedrock, Vertex, Foundry, Claude on AWS and on Google Cloud."""
+
+
+class Keys:
+    """The values that a tap never writes: those of the environment, and those that it has come across."""
+
+    def __init__(self) -> None:
+        self.secrets = Secrets(environment_secrets(os.environ))
+        self._learning = threading.Lock()
+        self._clients: WeakSet[object] = WeakSet()
+
+    def learn(self, values: Iterable[str]) -> None:
+        with self._learning:
+            for value in values:
+                self.secrets.learn(value)
+
+    def learn_client(self, client: object) -> None:
+        """All that it was made with, once, and each time what its attributes hold by now."""
+        if client in self._clients:
+            self.learn(own_keys(client))
+            return
+        self.learn(of_client(client))
+        self._clients.add(client)
 
 
 def own_keys(client: object) -> list[str]:

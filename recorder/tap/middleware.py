@@ -9,19 +9,16 @@ been read, as one chunk. `TapTransport` sits lower and sees the chunks.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
 import secrets
-import threading
 import time
-import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 import anthropic
 import httpx2
@@ -30,7 +27,6 @@ from anthropic import Middleware
 
 from recorder.core.capture import Capture, Mode
 from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
-from recorder.core.redact import Secrets, environment_secrets
 from recorder.core.rules import Given
 from recorder.core.semconv import DEFAULT
 from recorder.log.items import Sent, SentPart, Stats
@@ -44,7 +40,7 @@ from .body import AsyncBody, SyncBody, Watch, watch_response
 from .chain import client_behind
 from .eager import ahead_of
 from .metrics import CallMetrics, MeterProvider
-from .parts import parts_of
+from .parts import json_of, parts_of
 from .phases import Connection, install, recording
 
 if TYPE_CHECKING:
@@ -138,19 +134,13 @@ class Tap(Middleware):
         new_id: Callable[[], str] = lambda: os.urandom(8).hex(),
     ) -> None:
         check_interpreter()
-        self._tags = {str(name): str(value) for name, value in (tags or {}).items()}
-        self._source = source
         if arrival not in ("pull", "eager"):
             raise ValueError(f"arrival is {arrival!r}; it is 'pull' or 'eager'")
-        self._arrival = arrival
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self.new_id = new_id
-        self._secrets = Secrets(environment_secrets(os.environ))
-        self._learning = threading.Lock()
-        self._clients: weakref.WeakSet[object] = weakref.WeakSet()
+        self._arrival, self._source = arrival, source
+        self._tags = {str(name): str(value) for name, value in (tags or {}).items()}
+        self._clock, self._wall_clock, self.new_id = clock, wall_clock, new_id
+        self._keys = credentials.Keys()
         self._told: set[str] = set()
-        kept = Capture(capture, redact, failed=lambda error: self._tell(str(error), "its records have no text"))
         self._sampling = Sampling(sample, keep, failed=self._keep_failed, held_bytes=held_bytes)
         self._metrics = CallMetrics(metrics, clock, semconv) if metrics else None
         observers = [one for one in (observe, self._metrics and self._metrics.take) if one]
@@ -161,7 +151,7 @@ class Tap(Middleware):
             durability=durability,
             limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
             clock=clock,
-            capture=self._observed(observers, kept) if observers else kept if kept.changes else None,
+            capture=self._captured(Capture(capture, redact, failed=self._rule_failed), observers),
             sampling=self._sampling if sample < 1 else None,
         )
 
@@ -175,7 +165,7 @@ class Tap(Middleware):
 
     def wrap(self, client: Client) -> Client:
         """A copy of `client` that is recorded; it shares the HTTP client of the original, which is not."""
-        self._learn_client(client)
+        self._keys.learn_client(client)
         return client if self in client.middleware else client.with_middleware(self)
 
     def stats(self) -> Stats:
@@ -254,7 +244,7 @@ class Tap(Middleware):
             stream=stream,
             call=call or stream,
             attempt=attempt,
-            secrets=self._secrets,
+            secrets=self._keys.secrets,
             wall=self._wall_clock(),
             mono=sent,
             method=method.upper(),
@@ -288,9 +278,7 @@ class Tap(Middleware):
 
     def learn(self, values: Iterable[str]) -> None:
         """Never write these values, until many others were learned."""
-        with self._learning:
-            for value in values:
-                self._secrets.learn(value)
+        self._keys.learn(values)
 
     def body_of(self, response: httpx2.Response, kind: type[SyncBody | AsyncBody]) -> type[SyncBody | AsyncBody]:
         """What the body of `response` is to be wrapped in, for a client of `kind`."""
@@ -315,15 +303,6 @@ class Tap(Middleware):
             return None
         return client
 
-    def _learn_client(self, client: object) -> None:
-        if client is None:
-            return
-        if client in self._clients:
-            self.learn(credentials.own_keys(client))
-            return
-        self.learn(credentials.of_client(client))
-        self._clients.add(client)
-
     def failed(self, watch: Watch, error: BaseException) -> None:
         """No response came. Its message may quote the request."""
         with self.guarded(watch):
@@ -345,14 +324,15 @@ class Tap(Middleware):
             headers = [(name, value) for name, value in request.headers.items() if isinstance(value, str)]
 
             def learn() -> None:
-                self._learn_client(client)
+                if client is not None:
+                    self._keys.learn_client(client)
                 self.learn(credentials.of_headers(headers))
 
             return self.begin(
                 method=options.method,
                 url=options.url,
                 headers=headers,
-                body=_body(request),
+                body=json_of(request),
                 call=call,
                 attempt=request.retries_taken,
                 parts=parts_of(options.files) if options.files else (),
@@ -376,19 +356,26 @@ class Tap(Middleware):
 
             watch_response(http, request, watch, self.body_of(http, body), headers=headers, url=request.url)
 
+    def _rule_failed(self, error: Exception) -> None:
+        self._tell(str(error), "its records have no text")
+
     def _keep_failed(self, error: Exception) -> None:
         self._tell(f"keep raised {type(error).__name__}", "its streams are written")
 
-    def _observed(
-        self, observers: list[Callable[[StreamRecord], None]], kept: Callable[[StreamRecord], StreamRecord]
-    ) -> Callable[[StreamRecord], StreamRecord]:
+    def _captured(
+        self, capture: Capture, observers: list[Callable[[StreamRecord], None]]
+    ) -> Callable[[StreamRecord], StreamRecord] | None:
+        """What is done to a record before it is written, if anything."""
+        if not observers:
+            return capture if capture.changes else None
+
         def shown(record: StreamRecord) -> StreamRecord:
             for observe in observers:
                 try:
                     observe(record)
                 except Exception as error:
                     self._tell(f"observing raised {type(error).__name__}", "records are written all the same")
-            return kept(record)
+            return capture(record)
 
         return shown
 
@@ -419,21 +406,3 @@ class Tap(Middleware):
             pid=os.getpid(),
             source=self._source,
         )
-
-
-def _body(request: APIRequest) -> bytes:
-    """The JSON that the SDK is about to send. Files are noted by `parts_of`, streamed bodies not looked into."""
-    options = request.options
-    if options.files:
-        return b""
-    data = cast("object", options.json_data)
-    extra = options.extra_json
-    if extra:
-        data = {**cast("Mapping[str, object]", data), **extra} if isinstance(data, Mapping) else extra
-    if isinstance(data, Mapping | list | tuple):
-        try:
-            return msgspec.json.encode(data, enc_hook=str)
-        except (ValueError, OverflowError):  # half a surrogate pair, or a number beyond 64 bits
-            return json.dumps(data, default=str).encode()
-    content = getattr(options, "content", None)
-    return content if isinstance(content, bytes) else b""

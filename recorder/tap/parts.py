@@ -1,16 +1,40 @@
-"""What a multipart request sends, without reading a stream that the SDK is about to read."""
+"""What a request sends, its JSON or its files, without reading a stream that the SDK is about to read."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 from recorder.log.items import SentPart
 
+if TYPE_CHECKING:
+    from anthropic import APIRequest
+
 HASHED = 16 << 20
 """Bytes of one request that are hashed, by the writer: they are held until then. Past it only sizes are noted."""
+
+
+def json_of(request: APIRequest) -> bytes:
+    """The JSON that is about to be sent. Files are noted by `parts_of`, streamed bodies not looked into."""
+    options = request.options
+    if options.files:
+        return b""
+    data = cast("object", options.json_data)
+    extra = options.extra_json
+    if extra:
+        data = {**cast("Mapping[str, object]", data), **extra} if isinstance(data, Mapping) else extra
+    if isinstance(data, Mapping | list | tuple):
+        try:
+            return msgspec.json.encode(data, enc_hook=str)
+        except (ValueError, OverflowError):  # half a surrogate pair, or a number beyond 64 bits
+            return json.dumps(data, default=str).encode()
+    content = getattr(options, "content", None)
+    return content if isinstance(content, bytes) else b""
 
 
 def parts_of(files: Any) -> list[SentPart]:
