@@ -84,6 +84,14 @@ def text_chunks(words: Sequence[str], *, start: int = 400, step: int = 50) -> li
     return [*chunks, (end, step - 1, sse(block_stop(0), message_delta(len(words)), STOP))]
 
 
+ASKED = {
+    "max_tokens": 64,
+    "system": "Be brief.",
+    "messages": [{"role": "user", "content": "What is a stream?"}],
+    "stream": True,
+}
+
+
 def stream(
     stream_id: str,
     chunks: Iterable[Chunk] = (),
@@ -101,13 +109,6 @@ def stream(
 ) -> list[Record]:
     """The records of one stream, sent `sent` ms after WALL."""
     one = Attempt(stream=stream_id, call=call or stream_id, attempt=attempt, secrets=Secrets())
-    asked = request or {
-        "model": model,
-        "max_tokens": 64,
-        "system": "Be brief.",
-        "messages": [{"role": "user", "content": "What is a stream?"}],
-        "stream": True,
-    }
     records: list[Record] = [
         one.request(
             wall=WALL + sent * MS,
@@ -115,7 +116,7 @@ def stream(
             method="POST",
             url="/v1/messages",
             headers=[("x-stainless-lang", "python")],
-            body=json.dumps(asked).encode(),
+            body=json.dumps(request or {"model": model, **ASKED}).encode(),
             tags=tags,
         )
     ]

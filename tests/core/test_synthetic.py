@@ -13,65 +13,44 @@ from hypothesis import strategies as st
 from recorder.core import synthetic
 
 MANY = 20_000
-MEASURED = {  # of METRICS: time to first token p50, p95; tokens/s p5, p50, p95; output tokens p50, p90
-    "opus-4-5": ((2.43, 4.92), (40, 56, 89), (311, 950)),
-    "sonnet-4-5": ((5.28, 16.2), (38, 55, 85), (512, 2499)),
-    "sonnet-4": ((1.97, 4.61), (45, 64, 95), (218, 1689)),
-    "haiku-4-5": ((1.12, 2.20), (84, 126, 179), (224, 1659)),
+MEASURED = {  # of METRICS: time to first token p50, p95; tokens/s p5, p50, p95
+    "opus-4-5": ((2.43, 4.92), (40, 56, 89)),
+    "sonnet-4-5": ((5.28, 16.2), (38, 55, 85)),
+    "sonnet-4": ((1.97, 4.61), (45, 64, 95)),
+    "haiku-4-5": ((1.12, 2.20), (84, 126, 179)),
 }
 
 
 @pytest.mark.parametrize("name", synthetic.MODELS)
-def test_paces_and_lengths_are_those_that_were_measured(name: str) -> None:
+def test_paces_are_those_that_were_measured(name: str) -> None:
     random, model = Random(1), synthetic.MODELS[name]
     paces = [synthetic.draw_pace(random, model) for _ in range(MANY)]
-    tokens = [synthetic.draw_tokens(random, model) for _ in range(MANY)]
-    (ttft_50, ttft_95), rates, (tokens_50, tokens_90) = MEASURED[name]
+    (ttft_50, ttft_95), rates = MEASURED[name]
 
     first = quantiles([one.first / 1e9 for one in paces], n=20)
     rate = quantiles([one.rate for one in paces], n=20)
     assert (first[9], first[18]) == pytest.approx((ttft_50, ttft_95), rel=0.2)
     assert (rate[0], rate[9], rate[18]) == pytest.approx(rates, rel=0.15)
-    assert (median(tokens), quantiles(tokens, n=10)[8]) == pytest.approx((tokens_50, tokens_90), rel=0.1)
     assert all(0 < one.headers < one.first for one in paces)
 
 
 def test_deltas_have_1_to_12_tokens_and_a_fifth_share_a_chunk() -> None:
     random = Random(2)
     pace = synthetic.Pace(headers=1, first=2, rate=100.0)
-    deltas = list(synthetic.draw_deltas(random, pace, MANY))
+    deltas = [synthetic.draw_delta(random, pace, first=n == 0) for n in range(MANY)]
 
-    assert sum(one.tokens for one in deltas) == MANY
     assert {one.tokens for one in deltas} == set(range(1, 13))
     assert mean(one.tokens for one in deltas) == pytest.approx(4.7, rel=0.05)
     assert mean(one.coalesced for one in deltas) == pytest.approx(0.2, abs=0.02)
     assert not deltas[0].coalesced
     assert all((one.gap == 0) == one.coalesced for one in deltas)
-    per_token = [one.gap / 1e9 / one.tokens for one in deltas[:-1] if not one.coalesced]
+    per_token = [one.gap / 1e9 / one.tokens for one in deltas if not one.coalesced]
     assert median(per_token) == pytest.approx(0.01, rel=0.05)
 
 
-def test_stalls_come_when_they_are_asked_for() -> None:
-    pace = synthetic.Pace(headers=1, first=2, rate=100.0)
-
-    calm = list(synthetic.draw_deltas(Random(3), pace, 100_000))
-    stalling = list(synthetic.draw_deltas(Random(3), pace, 100_000, stalls=True))
-
-    assert max(one.gap for one in calm) < 2e9
-    stalls = [one.gap / 1e9 for one in stalling if one.gap > 2e9]
-    assert len(stalls) / len(stalling) == pytest.approx(0.002, abs=0.001)
-    assert all(3 <= one < 47 for one in stalls)
-
-
-def test_fates() -> None:
+def test_the_sdk_waits_longer_before_each_retry() -> None:
     random = Random(4)
-    fates = [synthetic.draw_fate(random) for _ in range(MANY)]
 
-    assert mean(one.refused > 0 for one in fates) == pytest.approx(0.05, abs=0.01)
-    assert mean(one.end == "error_event" for one in fates) == pytest.approx(0.01, abs=0.004)
-    assert mean(one.end == "closed" for one in fates) == pytest.approx(0.05, abs=0.01)
-    assert {one.refused for one in fates} == {0, 1, 2}
-    assert all((one.share == 1.0) == (one.end == "complete") for one in fates)
     assert 0.37e9 <= synthetic.draw_backoff(random, 0) <= 0.5e9
     assert 6e9 <= synthetic.draw_backoff(random, 9) <= 8e9
 

@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import recorder
+from recorder import Stream
 from recorder.server.app import Answerer, Server
 from recorder.server.limits import DEFAULT, Limits
 from recorder.server.serving import Recording, record_to
+from recorder.testing import message_events
 
 ASK: dict[str, object] = {
     "model": "claude-haiku-4-5",
@@ -21,6 +24,10 @@ ASK: dict[str, object] = {
     "messages": [{"role": "user", "content": "Say hello"}],
 }
 KEY = "sk-ant-api03-not-a-real-key-0123456789"
+MS = 1_000_000
+HELLO = message_events("Hello", " there", "!", model="claude-haiku-4-5")
+GET = b"GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Running:
@@ -147,3 +154,11 @@ def rest_of(connection: socket.socket) -> bytes:
 
 def status_of(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def streams_in(path: Path) -> list[Stream]:
+    return list(recorder.open(path).streams())
