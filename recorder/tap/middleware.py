@@ -40,6 +40,7 @@ from .body import AsyncBody, SyncBody, Watch, watch_response
 from .chain import client_behind
 from .eager import ahead_of
 from .metrics import CallMetrics, MeterProvider
+from .observing import observing
 from .parts import json_of, parts_of
 from .phases import Connection, install, recording
 
@@ -151,7 +152,9 @@ class Tap(Middleware):
             durability=durability,
             limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
             clock=clock,
-            capture=self._captured(Capture(capture, redact, failed=self._rule_failed), observers),
+            capture=observing(
+                observers, Capture(capture, redact, failed=self._rule_failed), self._observer_failed
+            ),
             sampling=self._sampling if sample < 1 else None,
         )
 
@@ -362,22 +365,8 @@ class Tap(Middleware):
     def _keep_failed(self, error: Exception) -> None:
         self._tell(f"keep raised {type(error).__name__}", "its streams are written")
 
-    def _captured(
-        self, capture: Capture, observers: list[Callable[[StreamRecord], None]]
-    ) -> Callable[[StreamRecord], StreamRecord] | None:
-        """What is done to a record before it is written, if anything."""
-        if not observers:
-            return capture if capture.changes else None
-
-        def shown(record: StreamRecord) -> StreamRecord:
-            for observe in observers:
-                try:
-                    observe(record)
-                except Exception as error:
-                    self._tell(f"observing raised {type(error).__name__}", "records are written all the same")
-            return capture(record)
-
-        return shown
+    def _observer_failed(self, error: Exception) -> None:
+        self._tell(f"observing raised {type(error).__name__}", "records are written all the same")
 
     def _tell(self, what: str, then: str) -> None:
         """What the user's own function did wrong, once each. Never what it was given, which may be secret."""

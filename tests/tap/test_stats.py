@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 import recorder
+from recorder.core.records import StreamRecord
 from recorder.log.items import Stats
 
 from .test_faults import read
@@ -36,3 +39,18 @@ def test_stats_are_of_their_moment(tmp_path: Path) -> None:
         read(tap, 3)
         tap.flush()
         assert (before.events, tap.stats().events) == (0, 3)
+
+
+def test_an_observer_that_raises_is_logged_once_and_costs_no_record(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def observe(record: StreamRecord) -> None:
+        raise KeyError(record.stream)
+
+    with recorder.Tap(tmp_path, observe=observe) as tap:
+        read(tap, 3)
+    stats = tap.stats()
+    assert (stats.events, stats.errors) == (3, stats.lines)
+    assert [line.getMessage() for line in caplog.records if line.name == "recorder"] == [
+        f"recorder: {tmp_path}: observing raised KeyError; records are written all the same"
+    ]
