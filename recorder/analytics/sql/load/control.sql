@@ -14,7 +14,7 @@ FROM controls
 WHERE kind <> 'header';
 
 INSERT INTO loaded.control BY NAME
-SELECT * EXCLUDE (source, format, v, wait)
+SELECT * EXCLUDE (source, format, v)
 FROM control;
 
 INSERT INTO control BY NAME
