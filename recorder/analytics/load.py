@@ -79,8 +79,11 @@ def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables, and the views over them, in the database that the connection uses."""
     run(connection, "tables")
     connection.execute("INSERT INTO loaded.meta VALUES (?)", [sql_version()])
-    run(connection, "load/lines")
-    for step in ("controls", *_STEPS):
+    with TemporaryDirectory(prefix="recorder-") as name:
+        nothing = Path(name, "nothing.jsonl")
+        nothing.touch()
+        _fill(connection, [(Source(0, "", ""), Piece(nothing, nothing, 0, 0))], Path(name), _OBJECT_SIZE)
+    for step in _STEPS:
         run(connection, f"load/{step}")
     run(connection, "load/tables")
     for name in views():
@@ -171,7 +174,7 @@ class Loader:
 
     def _take(self, batch: _Batch, directory: Path) -> None:
         """Load the pieces: all at once, or one by one if there is something in them that DuckDB refuses."""
-        if self._read(batch, _OBJECT_SIZE):
+        if self._read(batch, directory, _OBJECT_SIZE):
             self._store(batch, [])
         else:
             for source, piece in batch:
@@ -183,24 +186,19 @@ class Loader:
         if not piece.is_as_it_was():  # it is being written to: no more of it than was there
             piece = next(iter(Cutter(piece.file, 0, directory, limit=piece.end)))
         problems: list[Problem] = []
-        if not self._read([(source, piece)], _LARGE_OBJECT_SIZE):
+        if not self._read([(source, piece)], directory, _LARGE_OBJECT_SIZE):
             piece, problems = cleaned(piece, directory)
-            if not self._read([(source, piece)], _LARGE_OBJECT_SIZE):
+            if not self._read([(source, piece)], directory, _LARGE_OBJECT_SIZE):
                 raise RecordingError(piece.file, "cannot be loaded as tables", "recorder verify tells more")
         self._store([(source, piece)], problems)
         piece.discard()
 
-    def _read(self, batch: _Batch, object_size: int) -> bool:
-        """Fill `lines`; False when there is something in the pieces that is no record."""
-        connection = self._connection
-        run(connection, "load/lines")
-        connection.execute("SET VARIABLE sources = ?", [[source.source for source, _ in batch]])
-        if not read(connection, [piece for _, piece in batch], object_size, "load/read"):
-            return False
-        run(connection, "load/controls")
-        return connection.execute(_IS_ODD, {"format": FORMAT, "version": VERSION, "sane": SANE_NS}).fetchall() == [
-            (False,)
-        ]
+    def _read(self, batch: _Batch, directory: Path, object_size: int) -> bool:
+        """Fill `lines` and `controls`; False when there is something in the pieces that is no record."""
+        sane = {"format": FORMAT, "version": VERSION, "sane": SANE_NS}
+        return _fill(self._connection, batch, directory, object_size) and (
+            self._connection.execute(_IS_ODD, sane).fetchall() == [(False,)]
+        )
 
     def _store(self, batch: _Batch, problems: Sequence[Problem]) -> None:
         """Rows and checkpoint, in one transaction."""
@@ -250,15 +248,13 @@ _IS_ODD = """
 SELECT
     EXISTS (
         FROM lines
-        WHERE role <> 'header' AND (
-            stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
+        WHERE stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
             OR coalesce(wait, 0) NOT BETWEEN -$sane AND $sane
             OR (role IN ('output', 'event', 'bytes') AND (wait IS NULL OR chunk IS NULL))
             OR (split IS NOT NULL AND NOT list_bool_and([
                 len(one) = 3 AND coalesce(abs(one[2]) <= $sane AND abs(one[3]) <= $sane, false)
                 FOR one IN split
             ]))
-        )
     )
     OR EXISTS (
         FROM controls
@@ -277,14 +273,22 @@ SELECT
 """DuckDB takes lines that are JSON and no records; the reader does not, and says why."""
 
 
-def read(connection: duckdb.DuckDBPyConnection, batch: Sequence[Piece], object_size: int, step: str) -> bool:
-    """Read pieces by a file of `sql/`; False, and nothing is read, when DuckDB refuses one of them."""
+def _fill(connection: duckdb.DuckDBPyConnection, batch: _Batch, directory: Path, object_size: int) -> bool:
+    run(connection, "load/lines")
+    connection.execute("SET VARIABLE sources = ?", [[source.source for source, _ in batch]])
+    connection.execute("SET VARIABLE controls = ?", [str(directory / "controls.jsonl")])
+    return read(connection, [piece for _, piece in batch], object_size, "load/read", "load/controls")
+
+
+def read(connection: duckdb.DuckDBPyConnection, batch: Sequence[Piece], object_size: int, *steps: str) -> bool:
+    """Read pieces by files of `sql/`; False, and nothing is read, when DuckDB refuses one of them."""
     files = [_escape_glob(str(piece.readable)) for piece in batch]
     connection.execute("SET VARIABLE files = ?", [files])
     connection.execute("SET VARIABLE names = ?", [[str(piece.readable) for piece in batch]])
     connection.execute("SET VARIABLE object_size = ?", [object_size])
     try:
-        run(connection, step)
+        for step in steps:
+            run(connection, step)
     except _REFUSALS:
         return False
     return all(piece.is_as_it_was() for piece in batch)

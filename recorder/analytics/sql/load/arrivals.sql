@@ -47,29 +47,48 @@ WITH moments AS (
 ),
 
 in_order AS (
-    SELECT *, role IN ('output', 'event') AS is_event, role IN ('response', 'output', 'gap', 'end') AS is_progress
     FROM moments
     ORDER BY n, seq, part
 ),
 
-neighbours AS (
+-- up to each row, itself included: the last event, the last that was waited for, the last progress
+up_to AS (
     SELECT
         *,
+        role IN ('output', 'event') AS is_event,
+        role = 'response' OR wait >= 500000 AS blocks,
+        role IN ('response', 'output', 'gap', 'end') AS is_progress,
+        last_value(CASE WHEN is_event THEN n END IGNORE NULLS) OVER so_far AS event_n,
+        last_value(CASE WHEN is_event THEN chunk END IGNORE NULLS) OVER so_far AS event_chunk,
+        last_value(CASE WHEN blocks THEN n END IGNORE NULLS) OVER so_far AS blocked_n,
+        last_value(CASE WHEN blocks THEN m."at" END IGNORE NULLS) OVER so_far AS blocked,
+        last_value(CASE WHEN is_progress THEN n END IGNORE NULLS) OVER so_far AS progress_n,
+        last_value(CASE WHEN is_progress THEN m."at" END IGNORE NULLS) OVER so_far AS progress,
+        last_value(CASE WHEN is_progress THEN role END IGNORE NULLS) OVER so_far AS progress_role,
+        last_value(CASE WHEN is_progress THEN chunk END IGNORE NULLS) OVER so_far AS progress_chunk,
+        last_value(CASE WHEN is_progress THEN coalesce(block, -1) END IGNORE NULLS) OVER so_far AS progress_block
+    FROM in_order AS m
+    WINDOW so_far AS (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+),
+
+neighbours AS (
+    SELECT
+        * EXCLUDE (event_n, event_chunk, blocked_n, blocked, progress_n),
         lag(n) OVER () AS before_n,
         lag(seq) OVER () AS before_seq,
         lag(part) OVER () AS before_part,
-        lag(m."at") OVER () AS before_at,
+        lag(u."at") OVER () AS before_at,
         lag(chunk) OVER () AS before_chunk,
-        lag(CASE WHEN is_event THEN n END IGNORE NULLS) OVER () AS event_n,
-        lag(CASE WHEN is_event THEN chunk END IGNORE NULLS) OVER () AS event_chunk,
-        lag(CASE WHEN role = 'response' OR wait >= 500000 THEN n END IGNORE NULLS) OVER () AS blocked_n,
-        lag(CASE WHEN role = 'response' OR wait >= 500000 THEN m."at" END IGNORE NULLS) OVER () AS blocked,
-        lag(CASE WHEN is_progress THEN n END IGNORE NULLS) OVER () AS since_n,
-        lag(CASE WHEN is_progress THEN m."at" END IGNORE NULLS) OVER () AS since_at,
-        lag(CASE WHEN is_progress THEN role END IGNORE NULLS) OVER () AS since_role,
-        lag(CASE WHEN is_progress THEN chunk END IGNORE NULLS) OVER () AS since_chunk,
-        lag(CASE WHEN is_progress THEN coalesce(block, -1) END IGNORE NULLS) OVER () AS since_block
-    FROM in_order AS m
+        lag(event_n) OVER () AS event_n,
+        lag(event_chunk) OVER () AS event_chunk,
+        lag(blocked_n) OVER () AS blocked_n,
+        lag(blocked) OVER () AS blocked,
+        lag(progress_n) OVER () AS since_n,
+        lag(progress) OVER () AS since_at,
+        lag(progress_role) OVER () AS since_role,
+        lag(progress_chunk) OVER () AS since_chunk,
+        lag(progress_block) OVER () AS since_block
+    FROM up_to AS u
 ),
 
 measured AS (
