@@ -79,11 +79,8 @@ def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables, and the views over them, in the database that the connection uses."""
     run(connection, "tables")
     connection.execute("INSERT INTO loaded.meta VALUES (?)", [sql_version()])
-    with TemporaryDirectory(prefix="recorder-") as name:
-        nothing = Path(name, "nothing.jsonl")
-        nothing.touch()
-        _fill(connection, [(Source(0, "", ""), Piece(nothing, nothing, 0, 0))], Path(name), _OBJECT_SIZE)
-    for step in _STEPS:
+    run(connection, "load/lines")
+    for step in ("controls", *_STEPS):
         run(connection, f"load/{step}")
     run(connection, "load/tables")
     for name in views():
@@ -174,7 +171,7 @@ class Loader:
 
     def _take(self, batch: _Batch, directory: Path) -> None:
         """Load the pieces: all at once, or one by one if there is something in them that DuckDB refuses."""
-        if self._read(batch, directory, _OBJECT_SIZE):
+        if self._read(batch, _OBJECT_SIZE):
             self._store(batch, [])
         else:
             for source, piece in batch:
@@ -186,19 +183,24 @@ class Loader:
         if not piece.is_as_it_was():  # it is being written to: no more of it than was there
             piece = next(iter(Cutter(piece.file, 0, directory, limit=piece.end)))
         problems: list[Problem] = []
-        if not self._read([(source, piece)], directory, _LARGE_OBJECT_SIZE):
+        if not self._read([(source, piece)], _LARGE_OBJECT_SIZE):
             piece, problems = cleaned(piece, directory)
-            if not self._read([(source, piece)], directory, _LARGE_OBJECT_SIZE):
+            if not self._read([(source, piece)], _LARGE_OBJECT_SIZE):
                 raise RecordingError(piece.file, "cannot be loaded as tables", "recorder verify tells more")
         self._store([(source, piece)], problems)
         piece.discard()
 
-    def _read(self, batch: _Batch, directory: Path, object_size: int) -> bool:
-        """Fill `lines` and `controls`; False when there is something in the pieces that is no record."""
-        sane = {"format": FORMAT, "version": VERSION, "sane": SANE_NS}
-        return _fill(self._connection, batch, directory, object_size) and (
-            self._connection.execute(_IS_ODD, sane).fetchall() == [(False,)]
-        )
+    def _read(self, batch: _Batch, object_size: int) -> bool:
+        """Fill `lines`; False when there is something in the pieces that is no record."""
+        connection = self._connection
+        run(connection, "load/lines")
+        connection.execute("SET VARIABLE sources = ?", [[source.source for source, _ in batch]])
+        if not read(connection, [piece for _, piece in batch], object_size, "load/read"):
+            return False
+        run(connection, "load/controls")
+        return connection.execute(_IS_ODD, {"format": FORMAT, "version": VERSION, "sane": SANE_NS}).fetchall() == [
+            (False,)
+        ]
 
     def _store(self, batch: _Batch, problems: Sequence[Problem]) -> None:
         """Rows and checkpoint, in one transaction."""
@@ -209,9 +211,11 @@ class Loader:
                 self._check_point(replace(source, size=-1))
             for step in ("again", "arrivals", "tallies"):
                 run(connection, f"load/{step}")
-            if connection.execute("SELECT bool_and(ordered) FROM tallies").fetchall() == [(False,)]:
+            if not _in_order(connection):
                 for step in ("once", "arrivals", "tallies"):
                     run(connection, f"load/{step}")
+                if not _in_order(connection):
+                    raise RuntimeError(f"DuckDB {duckdb.__version__} does not keep rows in the order they were put in")
             for step in ("control", "blocks", "stalls", "streams", "unknown", "keep"):
                 run(connection, f"load/{step}")
             for problem in problems:
@@ -243,18 +247,25 @@ class Loader:
         self._note(source, Problem(file, line, reason, "corrupt"))
 
 
+def _in_order(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the arrivals are each there once, and are where `lag` looks for them."""
+    return connection.execute("SELECT bool_and(ordered) FROM tallies").fetchall() != [(False,)]
+
+
 _Batch = list[tuple[Source, Piece]]
 _IS_ODD = """
 SELECT
     EXISTS (
         FROM lines
-        WHERE stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
+        WHERE role <> 'header' AND (
+            stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
             OR coalesce(wait, 0) NOT BETWEEN -$sane AND $sane
             OR (role IN ('output', 'event', 'bytes') AND (wait IS NULL OR chunk IS NULL))
             OR (split IS NOT NULL AND NOT list_bool_and([
                 len(one) = 3 AND coalesce(abs(one[2]) <= $sane AND abs(one[3]) <= $sane, false)
                 FOR one IN split
             ]))
+        )
     )
     OR EXISTS (
         FROM controls
@@ -273,22 +284,14 @@ SELECT
 """DuckDB takes lines that are JSON and no records; the reader does not, and says why."""
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, batch: _Batch, directory: Path, object_size: int) -> bool:
-    run(connection, "load/lines")
-    connection.execute("SET VARIABLE sources = ?", [[source.source for source, _ in batch]])
-    connection.execute("SET VARIABLE controls = ?", [str(directory / "controls.jsonl")])
-    return read(connection, [piece for _, piece in batch], object_size, "load/read", "load/controls")
-
-
-def read(connection: duckdb.DuckDBPyConnection, batch: Sequence[Piece], object_size: int, *steps: str) -> bool:
-    """Read pieces by files of `sql/`; False, and nothing is read, when DuckDB refuses one of them."""
+def read(connection: duckdb.DuckDBPyConnection, batch: Sequence[Piece], object_size: int, step: str) -> bool:
+    """Read pieces by a file of `sql/`; False, and nothing is read, when DuckDB refuses one of them."""
     files = [_escape_glob(str(piece.readable)) for piece in batch]
     connection.execute("SET VARIABLE files = ?", [files])
     connection.execute("SET VARIABLE names = ?", [[str(piece.readable) for piece in batch]])
     connection.execute("SET VARIABLE object_size = ?", [object_size])
     try:
-        for step in steps:
-            run(connection, step)
+        run(connection, step)
     except _REFUSALS:
         return False
     return all(piece.is_as_it_was() for piece in batch)

@@ -16,9 +16,11 @@ CREATE TABLE loaded.stream_sources (stream VARCHAR, source INTEGER);
 
 CREATE TABLE loaded.errors (source INTEGER, line BIGINT, kind VARCHAR, reason VARCHAR, stream VARCHAR);
 
+CREATE TYPE loaded.role AS ENUM ('response', 'output', 'event', 'bytes', 'gap', 'end');
+
 -- What the words of a line say is one number there: some dozens, whatever the API comes to say. An odd number says
 -- the same of an event that came in the same chunk as the event before (coalesced). 0 is a chunk that ended in a record.
-CREATE TABLE loaded.words (word INTEGER, role VARCHAR, event VARCHAR, delta VARCHAR, coalesced BOOLEAN);
+CREATE TABLE loaded.words (word INTEGER, role loaded.role, event VARCHAR, delta VARCHAR, coalesced BOOLEAN);
 
 INSERT INTO loaded.words VALUES (0, 'bytes', NULL, NULL, false), (1, 'bytes', NULL, NULL, true);
 

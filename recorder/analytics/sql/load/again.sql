@@ -3,7 +3,8 @@
 -- second time) counts once.
 CREATE OR REPLACE TEMP TABLE found AS
 SELECT DISTINCT stream, source
-FROM lines;
+FROM lines
+WHERE role <> 'header';
 
 CREATE OR REPLACE TEMP TABLE known AS
 SELECT DISTINCT stream
@@ -20,7 +21,7 @@ WHERE stream IN (FROM known)
 
 CREATE OR REPLACE TEMP TABLE again AS
 FROM known
-WHERE stream IN (SELECT stream FROM lines WHERE role <> 'request' AND stream IN (FROM known))
+WHERE stream IN (SELECT stream FROM lines WHERE role NOT IN ('header', 'request') AND stream IN (FROM known))
     OR stream IN (SELECT stream FROM controls WHERE stream IS NOT NULL);
 
 CREATE OR REPLACE TEMP TABLE numbered AS
@@ -35,7 +36,7 @@ FROM (
     FROM (
         SELECT DISTINCT role, event, delta
         FROM lines
-        WHERE role <> 'request'
+        WHERE role NOT IN ('header', 'request')
         EXCEPT
         SELECT role, event, delta
         FROM loaded.words

@@ -17,7 +17,7 @@ FROM (
 );
 
 INSERT INTO loaded.control BY NAME
-SELECT * EXCLUDE (format, v)
+SELECT * EXCLUDE (source, format, v)
 FROM control;
 
 INSERT INTO control BY NAME

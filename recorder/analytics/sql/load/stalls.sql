@@ -47,7 +47,7 @@ inside AS (
             event = 'ping' AND a.role = 'event' AND a.seq < begun.seq AND a."at" > begun.start AND a."at" < begun.stop
         ) AS pings
     FROM begun
-    INNER JOIN (FROM arrivals WHERE n IN (SELECT n FROM long)) AS a
+    INNER JOIN (FROM arrivals WHERE (hold > 0 OR role = 'event') AND n IN (SELECT n FROM long)) AS a
         ON a.n = begun.n AND a.seq > begun.since_seq AND a.seq <= begun.seq
     INNER JOIN loaded.words USING (word)
     GROUP BY begun.n, begun.seq
