@@ -115,7 +115,7 @@ def load_file(
 ) -> tuple[Texts, bool]:
     """Attach the database in a file, brought up to date: made when it is not there. Where that cannot be, because
     nothing can be written there or others have it open, `note` is told what is done instead: the files are loaded
-    in memory, or what is there is read as it is. Returns whether the file holds all of it now, too. Raises
+    in memory, or what is there is read as it is while another process does. Returns whether the file holds all of it now, too. Raises
     RecordingError as `connect`.
     """
     file, current = database.file, True
@@ -135,7 +135,7 @@ def load_file(
         except BusyError as busy:
             if (instead := waiting.for_it(busy)) is None:
                 continue
-            if not busy.writing and _attach_as_it_is(connection, file):
+            if not busy.writing and not busy.here and _attach_as_it_is(connection, file):
                 note(f"{file}: open in {busy.holder}; answered from what it holds, without what is new")
                 current = False
                 break
@@ -159,6 +159,8 @@ class _Waiting:
 
     def for_it(self, busy: BusyError) -> str | None:
         """Wait a moment; when it was long enough, say what for."""
+        if busy.here and not busy.writing:  # who has it open may be who waits
+            return f"open in {busy.holder}"
         if time.monotonic() - self._begun >= (_PATIENCE_S if busy.writing else _READERS_S):
             return f"still open in {busy.holder}"
         if busy.writing and not self._told:
