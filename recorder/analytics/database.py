@@ -5,6 +5,7 @@
     blocks        one row per content block
     events        one row per server-sent event
     stalls        one row per pause of more than 2 s
+    gap_histogram how many gaps there are of each length, by model
     load_errors   one row per line that was left out
     compat_*      what other tools call time to first token and the like
 

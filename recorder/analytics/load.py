@@ -215,8 +215,10 @@ class Loader:
                 for step in ("once", "arrivals", "tallies"):
                     run(connection, f"load/{step}")
                 if not _in_order(connection):
-                    raise RuntimeError(f"DuckDB {duckdb.__version__} does not keep rows in the order they were put in")
-            for step in ("control", "blocks", "stalls", "streams", "unknown", "keep"):
+                    raise RuntimeError(
+                        f"DuckDB {duckdb.__version__} does not keep rows in the order they were put in"
+                    )
+            for step in ("control", "blocks", "stalls", "streams", "unknown", "gaps", "keep"):
                 run(connection, f"load/{step}")
             for problem in problems:
                 self._note(batch[0][0], problem)

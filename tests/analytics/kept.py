@@ -16,7 +16,7 @@ from recorder.core.records import FORMAT, VERSION, Header, Record
 from recorder.log.files import find_segments
 from tests.cli import recordings
 
-NAMES = ("streams", "calls", "blocks", "stalls", "events", "load_errors")
+NAMES = ("streams", "calls", "blocks", "stalls", "events", "gap_histogram", "load_errors")
 
 
 def header(segment: str) -> bytes:

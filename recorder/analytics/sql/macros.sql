@@ -38,3 +38,29 @@ FROM (
     WHERE output
 )
 GROUP BY stream;
+
+-- gap_percentiles: the gaps of all streams pooled, by model and together (model NULL), from the histogram. Each is within
+-- 0.8 % of quantile_disc of events.gap_s.
+--   FROM gap_percentiles()
+CREATE OR REPLACE MACRO gap_percentiles() AS TABLE
+SELECT
+    model,
+    max(upto) AS gaps,
+    min(gap_s) FILTER (upto >= 0.5 * of_all) AS gap_p50_s,
+    min(gap_s) FILTER (upto >= 0.95 * of_all) AS gap_p95_s,
+    min(gap_s) FILTER (upto >= 0.99 * of_all) AS gap_p99_s
+FROM (
+    SELECT
+        place,
+        model,
+        gap_s,
+        sum(gaps) OVER (PARTITION BY place, model ORDER BY gap_s) AS upto,
+        sum(gaps) OVER (PARTITION BY place, model) AS of_all
+    FROM (
+        SELECT grouping(model) AS place, model, gap_s, sum(gaps) AS gaps
+        FROM gap_histogram
+        GROUP BY GROUPING SETS ((gap_s), (model, gap_s))
+    )
+)
+GROUP BY place, model
+ORDER BY place DESC, gaps DESC, model;

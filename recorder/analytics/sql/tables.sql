@@ -41,6 +41,11 @@ CREATE TABLE loaded.arrivals (
     gap BIGINT
 );
 
+-- How many gaps there are of each length, by model, in steps of 1.6 %: bucket n is around 1.016 ** n ns.
+CREATE TABLE loaded.gap_counts (model VARCHAR, bucket SMALLINT, gaps BIGINT);
+
+CREATE MACRO loaded.gap_bucket(ns) AS round(ln(greatest(ns, 1)) / ln(1.016))::SMALLINT;
+
 -- The lines that are no arrivals alone: request, response, gap, end.
 CREATE TABLE loaded.control (
     kind VARCHAR,

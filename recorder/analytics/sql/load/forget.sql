@@ -9,6 +9,18 @@ UPDATE loaded.sources
 SET bytes = 0, size = -1
 WHERE source IN (SELECT source FROM loaded.stream_sources WHERE stream IN (FROM forgotten));
 
+UPDATE loaded.gap_counts
+SET gaps = gaps - forgotten_gaps
+FROM (
+    SELECT model, loaded.gap_bucket(gap) AS bucket, count(*) AS forgotten_gaps
+    FROM loaded.arrivals
+    INNER JOIN loaded.streams USING (stream)
+    WHERE gap IS NOT NULL AND stream IN (FROM forgotten)
+    GROUP BY ALL
+) AS f
+WHERE gap_counts.model IS NOT DISTINCT FROM f.model AND gap_counts.bucket = f.bucket;
+
+DELETE FROM loaded.gap_counts WHERE gaps = 0;
 DELETE FROM loaded.arrivals WHERE stream IN (FROM forgotten);
 DELETE FROM loaded.blocks WHERE stream IN (FROM forgotten);
 DELETE FROM loaded.stalls WHERE stream IN (FROM forgotten);
