@@ -116,8 +116,8 @@ def load_file(
 ) -> tuple[Texts, bool]:
     """Attach the database in a file, brought up to date: made when it is not there. Where that cannot be, because
     nothing can be written there or others have it open, `note` is told what is done instead: the files are loaded
-    in memory, or what is there is read as it is while another process does. Returns whether the file holds all of it now, too. Raises
-    RecordingError as `connect`.
+    in memory, or what is there is read as it is while another process does. Returns whether the file holds all of
+    it now, too. Raises RecordingError as `connect`.
     """
     file, current = database.file, True
     waiting = _Waiting(file, note)
