@@ -32,7 +32,7 @@ from recorder.log.reader import RecordingError
 
 MS = 1_000_000
 HEADER = Header(format="sse-recording", v=1, segment="s", wall=0, mono=0, recorder="0")
-TABLES = ("blocks", "calls", "events", "load_errors", "stalls", "streams")
+TABLES = ("blocks", "calls", "events", "gap_histogram", "load_errors", "stalls", "streams")
 COMPAT = ("aiperf", "guidellm", "otel_genai", "proxy", "sdk", "vllm")
 
 
