@@ -20,12 +20,14 @@ Access = Literal["write", "read"]
 
 
 class BusyError(Exception):
-    """Another process has the database open. `writing`: so that nobody can read it."""
+    """The database is open elsewhere. `writing`: so that nobody can read it. `here`: by another connection of this
+    process, else by another process."""
 
-    def __init__(self, holder: str, *, writing: bool) -> None:
+    def __init__(self, holder: str, *, writing: bool, here: bool = False) -> None:
         super().__init__(holder)
         self.holder = holder
         self.writing = writing
+        self.here = here
 
 
 class UnusableError(Exception):
@@ -83,7 +85,7 @@ def _why(error: duckdb.Error, access: Access) -> Exception:
             f"process {holder}" if holder else "another process", writing="read-only mode" not in said
         )
     if isinstance(error, duckdb.OperationalError) and "already attached" in said:
-        return BusyError("this process", writing=access == "read")
+        return BusyError("this process", writing=access == "read", here=True)
     if "ermission denied" in said or "ead-only file system" in said:
         return PermissionError(13, "permission denied")
     return UnusableError("not readable as a database: " + said.partition("\n")[0].partition(": ")[2])

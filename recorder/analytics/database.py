@@ -5,6 +5,7 @@
     blocks        one row per content block
     events        one row per server-sent event
     stalls        one row per pause of more than 2 s
+    gap_histogram how many gaps there are of each length, by model
     load_errors   one row per line that was left out
     compat_*      what other tools call time to first token and the like
 
@@ -115,8 +116,8 @@ def load_file(
 ) -> tuple[Texts, bool]:
     """Attach the database in a file, brought up to date: made when it is not there. Where that cannot be, because
     nothing can be written there or others have it open, `note` is told what is done instead: the files are loaded
-    in memory, or what is there is read as it is. Returns whether the file holds all of it now, too. Raises
-    RecordingError as `connect`.
+    in memory, or what is there is read as it is while another process does. Returns whether the file holds all of
+    it now, too. Raises RecordingError as `connect`.
     """
     try:
         current = _attach_current(connection, database, files, report=report, note=note, advance=advance)
@@ -160,7 +161,7 @@ def _attach_current(
         except BusyError as busy:
             if (why := waiting.for_it(busy)) is None:
                 continue
-            if not busy.writing and _attach_as_it_is(connection, file):
+            if not busy.writing and not busy.here and _attach_as_it_is(connection, file):
                 note(f"{file}: open in {busy.holder}; answered from what it holds, without what is new")
                 return False
             raise _UnreachableError(why) from None
@@ -182,6 +183,8 @@ class _Waiting:
 
     def for_it(self, busy: BusyError) -> str | None:
         """Wait a moment; when it was long enough, say what for."""
+        if busy.here and not busy.writing:  # who has it open may be who waits
+            return f"open in {busy.holder}"
         if time.monotonic() - self._begun >= (_PATIENCE_S if busy.writing else _READERS_S):
             return f"still open in {busy.holder}"
         if busy.writing and not self._told:

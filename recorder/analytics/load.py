@@ -34,7 +34,7 @@ _REFUSALS = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IO
 another type or beyond 64 bits, too long a line, a file that may not be read."""
 _AT_ONCE = 500
 """Files in a transaction: each costs a copy of its name in every row, and an open file."""
-_STEPS = ("again", "arrivals", "control", "blocks", "stalls", "streams", "unknown")
+_STEPS = ("again", "arrivals", "tallies", "control", "blocks", "stalls", "streams", "unknown")
 
 
 class Progress(Struct, frozen=True):
@@ -209,16 +209,20 @@ class Loader:
             for source, piece in batch:
                 source.bytes = piece.end
                 self._check_point(replace(source, size=-1))
-            for step in ("again", "arrivals"):
+            for step in ("again", "arrivals", "tallies"):
                 run(connection, f"load/{step}")
-            if connection.execute("SELECT bool_or(twice) FROM arrivals").fetchall() == [(True,)]:
-                for step in ("once", "arrivals"):
+            if not _in_order(connection):
+                for step in ("once", "arrivals", "tallies"):
                     run(connection, f"load/{step}")
+                if not _in_order(connection):
+                    raise RuntimeError(
+                        f"DuckDB {duckdb.__version__} does not keep rows in the order they were put in"
+                    )
             for step in ("control", "blocks", "stalls", "streams", "unknown", "gaps", "keep"):
                 run(connection, f"load/{step}")
             for problem in problems:
                 self._note(batch[0][0], problem)
-        [(events,)] = connection.execute("SELECT count(*) FROM lines WHERE kind = 'event'").fetchall()
+        [(events,)] = connection.execute("SELECT count(*) FROM lines WHERE role IN ('output', 'event')").fetchall()
         size = sum(piece.end - piece.start for _, piece in batch)
         done = self._progress
         self._progress = Progress(done.bytes + size, max(done.total, done.bytes + size), done.events + events)
@@ -245,18 +249,25 @@ class Loader:
         self._note(source, Problem(file, line, reason, "corrupt"))
 
 
+def _in_order(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the arrivals are each there once, and are where `lag` looks for them."""
+    return connection.execute("SELECT bool_and(ordered) FROM tallies").fetchall() != [(False,)]
+
+
 _Batch = list[tuple[Source, Piece]]
 _IS_ODD = """
 SELECT
     EXISTS (
         FROM lines
-        WHERE stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
+        WHERE role <> 'header' AND (
+            stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
             OR coalesce(wait, 0) NOT BETWEEN -$sane AND $sane
-            OR (kind IN ('event', 'bytes') AND (wait IS NULL OR chunk IS NULL))
+            OR (role IN ('output', 'event', 'bytes') AND (wait IS NULL OR chunk IS NULL))
             OR (split IS NOT NULL AND NOT list_bool_and([
                 len(one) = 3 AND coalesce(abs(one[2]) <= $sane AND abs(one[3]) <= $sane, false)
                 FOR one IN split
             ]))
+        )
     )
     OR EXISTS (
         FROM controls

@@ -16,19 +16,16 @@ CREATE TABLE loaded.stream_sources (stream VARCHAR, source INTEGER);
 
 CREATE TABLE loaded.errors (source INTEGER, line BIGINT, kind VARCHAR, reason VARCHAR, stream VARCHAR);
 
--- Words that stand in nearly every line are numbers here; what a later API adds stands beside, as text.
 CREATE TYPE loaded.role AS ENUM ('response', 'output', 'event', 'bytes', 'gap', 'end');
-CREATE TYPE loaded.event AS ENUM (
-    'message_start', 'content_block_start', 'content_block_delta', 'content_block_stop', 'message_delta',
-    'message_stop', 'ping', 'error'
-);
-CREATE TYPE loaded.delta AS ENUM (
-    'text', 'thinking', 'redacted_thinking', 'tool_use', 'server_tool_use', 'text_delta', 'thinking_delta',
-    'input_json_delta', 'signature_delta', 'citations_delta'
-);
+
+-- What the words of a line say is one number there: some dozens, whatever the API comes to say. An odd number says
+-- the same of an event that came in the same chunk as the event before (coalesced). 0 is a chunk that ended in a record.
+CREATE TABLE loaded.words (word INTEGER, role loaded.role, event VARCHAR, delta VARCHAR, coalesced BOOLEAN);
+
+INSERT INTO loaded.words VALUES (0, 'bytes', NULL, NULL, false), (1, 'bytes', NULL, NULL, true);
 
 -- One row per record of a stream but its request, and one per chunk that ended inside a record (part < 0).
--- Times in ns. load/arrivals.sql says what the columns from coalesced on are.
+-- Times in ns. load/arrivals.sql says what the columns are.
 CREATE TABLE loaded.arrivals (
     stream VARCHAR,
     seq BIGINT,
@@ -36,14 +33,9 @@ CREATE TABLE loaded.arrivals (
     "at" BIGINT,
     wait BIGINT,
     chunk BIGINT,
-    role loaded.role,
-    event loaded.event,
-    event_text VARCHAR,
+    word INTEGER,
     block BIGINT,
-    delta loaded.delta,
-    delta_text VARCHAR,
     chars BIGINT,
-    coalesced BOOLEAN,
     earliest BIGINT,
     hold BIGINT,
     gap BIGINT

@@ -5,13 +5,13 @@ CREATE OR REPLACE TEMP TABLE block_times AS
 SELECT
     n,
     block,
-    arg_min(coalesce(delta::VARCHAR, delta_text), seq) FILTER (event = 'content_block_start') AS type,
-    min(a."at") FILTER (event = 'content_block_start') AS start,
-    min(a."at") FILTER (role = 'output') AS first,
-    max(a."at") FILTER (role = 'output') AS last,
-    max(a."at") FILTER (event = 'content_block_stop') AS stop,
-    count(*) FILTER (role = 'output') AS deltas,
+    arg_min(delta, seq) FILTER (event = 'content_block_start') AS type,
+    min(t.first) FILTER (event = 'content_block_start') AS start,
+    min(t.first) FILTER (role = 'output') AS first,
+    max(t.last) FILTER (role = 'output') AS last,
+    max(t.last) FILTER (event = 'content_block_stop') AS stop,
+    coalesce(sum(count) FILTER (role = 'output'), 0)::BIGINT AS deltas,
     coalesce(sum(chars) FILTER (role = 'output'), 0)::BIGINT AS chars
-FROM arrivals AS a
+FROM tallies AS t
 WHERE block IS NOT NULL AND role IN ('output', 'event')
 GROUP BY n, block;

@@ -1,15 +1,13 @@
--- controls: one row per line that is no event. A response, a gap and an end stay in `lines`, too: they are arrivals.
+-- controls: one row per line that is no event. They stay in `lines`, too.
 CREATE OR REPLACE TEMP TABLE controls AS
 SELECT
     source,
-    kind,
+    role AS kind,
     stream,
     seq,
     c."at",
-    wait,
-    chunks,
     unnest(from_json(control, '{
-        "format": "VARCHAR", "v": "BIGINT", "wall": "BIGINT", "mono": "BIGINT", "call": "VARCHAR",
+        "format": "VARCHAR", "v": "BIGINT", "chunks": "BIGINT", "wall": "BIGINT", "mono": "BIGINT", "call": "VARCHAR",
         "attempt": "BIGINT", "method": "VARCHAR", "url": "VARCHAR", "headers": "MAP(VARCHAR, VARCHAR)",
         "tags": "MAP(VARCHAR, VARCHAR)", "unknown": ["VARCHAR"], "status": "BIGINT",
         "phases": {"connect": ["BIGINT"], "tunnel": ["BIGINT"], "tls": ["BIGINT"], "send": ["BIGINT"],
@@ -20,6 +18,3 @@ SELECT
     }'))
 FROM lines AS c
 WHERE control IS NOT NULL;
-
-DELETE FROM lines
-WHERE kind IN ('header', 'request');

@@ -5,7 +5,7 @@ DELETE FROM loaded.stalls WHERE stream IN (FROM again);
 DELETE FROM loaded.streams WHERE stream IN (FROM again);
 
 INSERT INTO loaded.arrivals BY NAME
-SELECT stream, arrivals.* EXCLUDE (n, twice, fresh, fresh_output, silence, pause, since_seq, since_role)
+SELECT stream, arrivals.* EXCLUDE (n, role, fresh, fresh_output, silence, pause, ordered)
 FROM arrivals
 INNER JOIN numbered USING (n);
 

@@ -4,22 +4,29 @@
 -- is packed into one column: a table with a column for each of them takes twice as long.
 INSERT INTO lines BY NAME
 SELECT
-    kind,
+    CASE
+        WHEN kind = 'event' AND chars > 0 AND (
+            event = 'content_block_delta' AND delta IS DISTINCT FROM 'signature_delta' OR event = 'content_block_start'
+        ) THEN 'output'
+        ELSE kind
+    END AS role,
     stream,
     seq,
     l."at",
-    wait,
-    chunk,
-    chunks,
+    CASE WHEN kind IN ('event', 'bytes') THEN wait ELSE coalesce(wait, 0) END AS wait,
+    CASE kind WHEN 'response' THEN -1 WHEN 'gap' THEN -2 WHEN 'end' THEN chunks ELSE chunk END AS chunk,
     event,
     block,
     delta,
     chars,
     split,
-    getvariable('sources')[list_position(getvariable('names'), filename)] AS source,
+    CASE
+        WHEN len(getvariable('sources')) = 1 THEN getvariable('sources')[1]
+        ELSE getvariable('sources')[list_position(getvariable('names'), filename)]
+    END AS source,
     CASE
         WHEN kind NOT IN ('event', 'bytes') THEN to_json({
-            'format': format, 'v': v, 'wall': wall, 'mono': mono, 'call': call, 'attempt': attempt, 'method': method,
+            'format': format, 'v': v, 'wall': wall, 'mono': mono, 'chunks': chunks, 'call': call, 'attempt': attempt, 'method': method,
             'url': url, 'headers': headers, 'tags': tags, 'unknown': unknown, 'status': status, 'phases': phases, 'reused': reused,
             'end': l."end", 'complete': complete, 'bytes': bytes, 'error': error, 'summary': summary,
             'waited': waited, 'held': held,

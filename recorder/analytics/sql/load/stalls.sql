@@ -4,8 +4,6 @@ WITH long AS (
     SELECT
         n,
         seq,
-        since_seq,
-        since_role,
         a."at" - pause AS start,
         a."at" AS stop,
         pause,
@@ -13,6 +11,18 @@ WITH long AS (
         a.block
     FROM arrivals AS a
     WHERE pause > 2000000000
+),
+
+-- since: the headers or the output before
+begun AS (
+    SELECT long.*, since.seq AS since_seq, since.role AS since_role
+    FROM long
+    ASOF INNER JOIN (
+        SELECT n, seq, role
+        FROM arrivals
+        WHERE role IN ('response', 'output', 'gap', 'end') AND n IN (SELECT n FROM long)
+    ) AS since
+        ON since.n = long.n AND since.seq < long.seq
 ),
 
 last_blocks AS (
@@ -23,23 +33,24 @@ last_blocks AS (
 ),
 
 placed AS (
-    SELECT long.* REPLACE (CASE WHEN role = 'output' THEN long.block ELSE last_block END AS block)
-    FROM long
+    SELECT begun.* REPLACE (CASE WHEN role = 'output' THEN begun.block ELSE last_block END AS block)
+    FROM begun
     LEFT JOIN last_blocks USING (n)
 ),
 
 inside AS (
     SELECT
-        long.n,
-        long.seq,
+        begun.n,
+        begun.seq,
         sum(a.hold) AS hold,
         count(*) FILTER (
-            a.event = 'ping' AND a.role = 'event' AND a.seq < long.seq AND a."at" > long.start AND a."at" < long.stop
+            event = 'ping' AND a.role = 'event' AND a.seq < begun.seq AND a."at" > begun.start AND a."at" < begun.stop
         ) AS pings
-    FROM long
-    INNER JOIN (FROM arrivals WHERE n IN (SELECT n FROM long)) AS a
-        ON a.n = long.n AND a.seq > long.since_seq AND a.seq <= long.seq
-    GROUP BY long.n, long.seq
+    FROM begun
+    INNER JOIN (FROM arrivals WHERE (hold > 0 OR role = 'event') AND n IN (SELECT n FROM long)) AS a
+        ON a.n = begun.n AND a.seq > begun.since_seq AND a.seq <= begun.seq
+    INNER JOIN loaded.words USING (word)
+    GROUP BY begun.n, begun.seq
 )
 
 SELECT

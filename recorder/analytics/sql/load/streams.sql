@@ -58,31 +58,43 @@ dropped AS (
 arrived AS (
     SELECT
         n,
-        min(a."at") FILTER (role IN ('output', 'event', 'bytes')) AS first_byte,
-        min(a."at") FILTER (role IN ('output', 'event') AND event IS DISTINCT FROM 'ping') AS first_event,
-        min(a."at") FILTER (event = 'content_block_delta') AS first_delta,
-        min(a."at") FILTER (role = 'output' AND delta IN ('text', 'text_delta')) AS first_text,
-        min(a."at", 2) FILTER (role = 'output') AS first_outputs,
-        max(a."at") FILTER (role = 'output') AS last_output,
-        max(a."at") AS last_at,
+        min(t.first) FILTER (role IN ('output', 'event', 'bytes')) AS first_byte,
+        min(t.first) FILTER (role IN ('output', 'event') AND event IS DISTINCT FROM 'ping') AS first_event,
+        min(t.first) FILTER (event = 'content_block_delta') AS first_delta,
+        min(t.first) FILTER (role = 'output' AND delta IN ('text', 'text_delta')) AS first_text,
+        max(t.last) FILTER (role = 'output') AS last_output,
+        max(t.last) AS last_at,
         sum(chars) FILTER (role = 'output') AS output_chars,
-        count(*) FILTER (role = 'output') AS outputs,
-        count(*) FILTER (fresh_output) AS output_chunks,
-        count(*) FILTER (role IN ('output', 'event')) AS events,
-        count(*) FILTER (coalesced) AS coalesced,
-        count(*) FILTER (role IN ('output', 'event') AND earliest IS NOT NULL) AS censored,
-        count(*) FILTER (event = 'ping') AS pings,
-        count(*) FILTER (event = 'error') AS error_events,
-        max(chunk) FILTER (role IN ('output', 'event', 'bytes')) AS last_chunk,
-        sum(wait) FILTER (fresh) AS wait,
+        sum(count) FILTER (role = 'output') AS outputs,
+        sum(output_chunks) AS output_chunks,
+        sum(count) FILTER (role IN ('output', 'event')) AS events,
+        sum(count) FILTER (coalesced) AS coalesced,
+        sum(censored) FILTER (role IN ('output', 'event')) AS censored,
+        sum(count) FILTER (event = 'ping') AS pings,
+        sum(count) FILTER (event = 'error') AS error_events,
+        max(last_chunk) FILTER (role IN ('output', 'event', 'bytes')) AS last_chunk,
+        sum(wait) AS wait,
         sum(hold) AS hold,
-        max(silence) AS silence_max,
-        count(*) FILTER (pause > 2000000000) AS stalls,
-        sum(pause) FILTER (pause > 2000000000) AS stalled,
-        count(*) FILTER (pause > 30000000000) AS stalls_30,
-        sum(pause) FILTER (pause > 30000000000) AS stalled_30,
-        list_sort(list(gap) FILTER (gap IS NOT NULL)) AS gaps
+        max(silence) AS silence_max
+    FROM tallies AS t
+    GROUP BY n
+),
+
+output AS (
+    SELECT n, min(a."at", 2) AS first_outputs, list_sort(list(gap) FILTER (gap IS NOT NULL)) AS gaps
     FROM arrivals AS a
+    WHERE role = 'output'
+    GROUP BY n
+),
+
+stalled AS (
+    SELECT
+        n,
+        count(*) AS stalls,
+        sum(stall) AS stalled,
+        count(*) FILTER (stall > 30000000000) AS stalls_30,
+        sum(stall) FILTER (stall > 30000000000) AS stalled_30
+    FROM new_stalls
     GROUP BY n
 ),
 
@@ -136,6 +148,8 @@ joined AS (
         json_extract_string(ends.summary, '$.stop_reason') AS stop_reason,
         coalesce(dropped_chunks, 0)::BIGINT AS dropped_chunks,
         arrived.* EXCLUDE (n, wait, hold),
+        output.* EXCLUDE (n),
+        stalled.* EXCLUDE (n),
         -- an eager stream's reads are the tap's own
         coalesce(ends.waited, arrived.wait, 0)::HUGEINT AS wait,
         coalesce(ends.held, arrived.hold, 0)::HUGEINT AS hold,
@@ -150,6 +164,8 @@ joined AS (
     LEFT JOIN ends USING (stream)
     LEFT JOIN dropped USING (stream)
     LEFT JOIN arrived USING (n)
+    LEFT JOIN output USING (n)
+    LEFT JOIN stalled USING (n)
     LEFT JOIN tool_blocks USING (n)
     LEFT JOIN thought USING (n)
 )
@@ -236,16 +252,16 @@ SELECT
     coalesce(stalls_30, 0) AS stalls_30,
     coalesce(stalled_30, 0) / 1e9 AS stalled_30_s,
     coalesce(silence_max, 0) / 1e9 AS silence_max_s,
-    coalesce(pings, 0) AS pings,
+    coalesce(pings, 0)::BIGINT AS pings,
     coalesce(chunks, last_chunk + 1, 0) AS chunks,
-    coalesce(events, 0) AS events,
+    coalesce(events, 0)::BIGINT AS events,
     bytes,
-    coalesce(coalesced, 0) AS coalesced,
-    coalesce(censored, 0) AS censored,
+    coalesce(coalesced, 0)::BIGINT AS coalesced,
+    coalesce(censored, 0)::BIGINT AS censored,
     dropped_chunks,
     coalesce(output_chars, 0)::BIGINT AS output_chars,
-    coalesce(outputs, 0) AS outputs,
-    coalesce(output_chunks, 0) AS output_chunks,
+    coalesce(outputs, 0)::BIGINT AS outputs,
+    coalesce(output_chunks, 0)::BIGINT AS output_chunks,
     wait / 1e9 AS wait_s,
     hold / 1e9 AS hold_s,
     coalesce(hold * 5 > last_at, false) AS consumer_bound,

@@ -7,7 +7,7 @@ INNER JOIN numbered USING (stream)
 WHERE list_contains(unknown, 'body');
 
 UPDATE arrivals
-SET "at" = NULL, wait = NULL, chunk = NULL, coalesced = NULL, hold = NULL, earliest = NULL, gap = NULL
+SET "at" = NULL, wait = NULL, chunk = NULL, hold = NULL, earliest = NULL, gap = NULL
 WHERE n IN (FROM untimed);
 
 UPDATE block_times

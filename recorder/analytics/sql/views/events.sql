@@ -5,12 +5,12 @@ SELECT
     a."at",
     wait,
     chunk,
-    coalesce(event::VARCHAR, event_text) AS event,
+    event,
     block,
-    coalesce(delta::VARCHAR, delta_text) AS delta,
+    delta,
     chars,
     role = 'output' AS output,
-    coalesced,
+    CASE WHEN a."at" IS NOT NULL THEN coalesced END AS coalesced,
     earliest IS NOT NULL AS censored,
     coalesce(earliest, a."at") / 1e9 AS earliest_s,
     a."at" / 1e9 AS at_s,
@@ -19,6 +19,7 @@ SELECT
     NULL::JSON AS data,
     NULL::VARCHAR AS text
 FROM loaded.arrivals AS a
+INNER JOIN loaded.words USING (word)
 WHERE role IN ('output', 'event');
 
 COMMENT ON VIEW events IS 'One row per server-sent event.';
