@@ -19,6 +19,9 @@ from .layout import (
 )
 from .store import Object, Store
 
+MERGED = "merged-"
+"""What the names of merged objects begin with. No segment of ours is called so."""
+
 
 class Holder(Struct, frozen=True, kw_only=True):
     """Objects of one name, one a table, that hold the rows of `segments`."""
@@ -29,7 +32,7 @@ class Holder(Struct, frozen=True, kw_only=True):
 
 class State(Struct, kw_only=True):
     """A partition. `generation`: how often it was rewritten; `holders`: what counts; `unfinished`: objects of
-    segments that were not shipped whole; `stray`: objects whose rows stand elsewhere."""
+    segments that were not shipped whole; `stray`: objects that do not count and never will."""
 
     partition: Partition
     generation: int
@@ -89,13 +92,16 @@ def _state(store: Store, partition: Partition, shipped: set[str], there: Iterabl
         name = one.name.rpartition("/")[2].removesuffix(".parquet")
         if name in counting:
             continue
-        made_by_us = name in shipped or name.startswith(MERGED)
-        (state.stray if made_by_us else state.unfinished).append(one)
+        if name in inside or (name.startswith(MERGED) and _number(name) <= generation.number):
+            state.stray.append(one)
+        elif not name.startswith(MERGED):
+            state.unfinished.append(one)
     return state
 
 
-MERGED = "merged-"
-"""What the names of merged objects begin with. No segment of a tap is called so."""
+def _number(name: str) -> int:
+    """The generation that a merged object was made for. One of a later generation may come to count yet."""
+    return int(name.removeprefix(MERGED).partition("-")[0])
 
 
 def _partition_of(name: str) -> Partition:

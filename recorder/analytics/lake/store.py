@@ -37,6 +37,10 @@ class NoStore(ValueError):
     """No URL of a store that we know."""
 
 
+class NoObject(Exception):
+    """There is no such object."""
+
+
 class Object(Struct, frozen=True):
     """`name`: below the lake's root; `size` in bytes."""
 
@@ -109,10 +113,15 @@ class Store:
                 return None
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy an object to a file, in pieces."""
-        with self._told(), target.open("wb") as file:
-            for piece in self._obstore.get(self._store, name):
-                file.write(piece)
+        """Copy an object to a file, in pieces. Raises NoObject where there is none."""
+        with self._told():
+            try:
+                pieces = iter(self._obstore.get(self._store, name))
+            except FileNotFoundError:
+                raise NoObject(name) from None
+            with target.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
 
     def list(self, prefix: str) -> list[Object]:
         """Below a prefix of whole names, sorted."""
