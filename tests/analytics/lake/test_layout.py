@@ -11,6 +11,7 @@ import duckdb
 import msgspec
 import pytest
 
+from recorder.analytics.dialects import DIFFERENCES
 from recorder.analytics.export import TABLES, Capture
 from recorder.analytics.lake import rewrite, store
 from recorder.analytics.lake.layout import Claim, Generation, Shipped
@@ -22,6 +23,8 @@ from tests.analytics.lake.test_ship import kinds
 PATH = Path(store.__file__).parents[1] / "LAKE.md"
 TEXT = PATH.read_text("utf-8")
 TABLE = re.compile(r"(?<=<!-- tables -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+DIFFERENT = re.compile(r"(?<=<!-- differences -->\n).*?(?=<!-- end differences -->)", re.DOTALL)
 
 
 def columns(lake: Path, table: str) -> list[tuple[str, str]]:
@@ -39,6 +42,14 @@ def render(timing: Path, full: Path) -> str:
             for name, kind in columns(full, table)
         ]
     return "".join([*parts, "\n"])
+
+
+def differences() -> str:
+    lines = ["| DuckDB | where | why |\n|---|---|---|\n"]
+    for one in DIFFERENCES.values():
+        where = ", ".join(f"{name}, not exact" if name in one.inexact else name for name in one.instead)
+        lines.append(f"| `{one.duckdb}` | {where or 'everywhere'} | {one.reason} |\n")
+    return "".join(lines)
 
 
 def shipped(directory: Path) -> str:
@@ -59,6 +70,10 @@ def lakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_columns_are_those_of_shipped_files(lakes: Path) -> None:
     assert TABLE.search(TEXT) is not None
     assert TABLE.findall(TEXT) == [render(lakes / "timing", lakes / "full")]
+
+
+def test_the_differences_of_engines_are_those_of_the_program() -> None:
+    assert DIFFERENT.findall(TEXT) == [differences()]
 
 
 def test_the_names_are_those_of_shipped_objects(lakes: Path) -> None:
@@ -95,5 +110,5 @@ def test_the_queries_in_the_text_run(lakes: Path) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         tables = shipped(Path(name))
-    PATH.write_text(TABLE.sub(lambda _: tables, TEXT), "utf-8")
+    PATH.write_text(DIFFERENT.sub(lambda _: differences(), TABLE.sub(lambda _: tables, TEXT)), "utf-8")
     sys.stdout.write(f"{PATH}\n")

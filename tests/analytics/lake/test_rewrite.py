@@ -62,6 +62,7 @@ def test_small_objects_become_one_and_the_rows_are_the_same(tmp_path: Path, lake
         assert as_stored == sorted(as_stored)
 
 
+@pytest.mark.slow
 def test_what_came_since_is_merged_with_it(tmp_path: Path, lake: Path) -> None:
     list(compact(Store(str(lake))))
     segment(tmp_path / "r" / "9.jsonl", "s9", kinds(900))
@@ -73,6 +74,7 @@ def test_what_came_since_is_merged_with_it(tmp_path: Path, lake: Path) -> None:
     assert in_lake(lake) == in_recording(tmp_path / "r")
 
 
+@pytest.mark.slow
 def test_large_objects_are_left_alone(lake: Path) -> None:
     before = contents(lake)
     size = max(sum(file.stat().st_size for file in lake.rglob(f"s{n}.parquet")) for n in range(3))
@@ -82,6 +84,7 @@ def test_large_objects_are_left_alone(lake: Path) -> None:
     assert contents(lake) == before
 
 
+@pytest.mark.slow
 def test_a_call_that_was_retried_in_another_segment_has_one_row_then(tmp_path: Path) -> None:
     segment(tmp_path / "r" / "a.jsonl", "a", recordings.overloaded("30", call="retried"))
     ship(tmp_path / "r", tmp_path / "lake", last=True)
@@ -269,6 +272,7 @@ def test_the_command_prints_what_it_removed(tagged: Path) -> None:
     assert command("lake", "forget", lake, "--tag", "user").exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_segment_that_is_not_shipped_whole_is_told(tagged: Path) -> None:
     lake = tagged
     (lake / "_lake" / "day=2026-11-22" / "s2.json").unlink()
@@ -295,6 +299,7 @@ def test_forgetting_that_was_killed_is_ended_by_the_next(tagged: Path, moment: i
     assert in_lake(lake, full=True) == expected
 
 
+@pytest.mark.slow
 def test_the_command_that_compacts(lake: Path) -> None:
     dry = json.loads(command("lake", "compact", lake, "--dry-run", "--format", "json").stdout)
     done = command("lake", "compact", lake)
