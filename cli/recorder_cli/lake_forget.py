@@ -64,4 +64,9 @@ def _code(done: Forgetting) -> Exit:
         tell("error", f"{partition.path}: rewritten by somebody else meanwhile; run this again")
     if done.left:
         tell("error", f"{count(done.left, 'row')} came meanwhile; run this again")
-    return Exit.CHECK_FAILED if done.unfinished or done.conflicts or done.left else Exit.OK
+    if done.writing:
+        tell(
+            "error",
+            f"{count(done.writing, 'file')} being written, or left by a process just killed; run this again",
+        )
+    return Exit.CHECK_FAILED if done.unfinished or done.conflicts or done.left or done.writing else Exit.OK

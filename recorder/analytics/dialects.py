@@ -49,7 +49,7 @@ DIFFERENCES: dict[str, Difference] = {
             "bigquery": "APPROX_QUANTILES(part_x, 1000)[OFFSET(CAST(part_q * 1000 AS INT64))]",
         },
         reason="ClickHouse's quantile and median draw a sample, and Spark's percentile_cont is no window "
-        "function: these two sort, and interpolate as quantile_cont does, but for the last bits (1e-12 of them). "
+        "function: these two sort, and interpolate as quantile_cont does, but for the last bits (below 1e-12). "
         "Trino and BigQuery have no exact percentile that is an aggregate: these are estimates, not tried here",
         inexact=("trino", "bigquery"),
     ),

@@ -10,8 +10,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from recorder.analytics.dialects import CALLS, SETTINGS, translate
 from recorder.analytics.export import TABLES
@@ -52,8 +50,8 @@ def local_files(store: Store) -> Generator[Path]:
 
 def _get(store: Store, name: str, target: Path) -> None:
     """A lake on this disk is read where it is."""
-    if store.url.startswith("file://"):
-        target.symlink_to(Path(url2pathname(urlsplit(store.url).path)) / name)
+    if store.directory is not None:
+        target.symlink_to(store.directory / name)
     else:
         store.fetch(name, target)
 

@@ -54,17 +54,20 @@ class Forgotten(Struct, frozen=True, kw_only=True):
 class Forgetting(Struct, kw_only=True):
     """`streams`: those with the tag. `unfinished`: partitions with segments that are not shipped whole, which may
     hold more; `conflicts`: partitions that somebody else rewrote meanwhile. `left`: rows found afterwards, when
-    all was read again: None after a dry run."""
+    all was read again: None after a dry run. `writing`: files on a disk that are being written."""
 
     streams: list[str]
     removed: list[Forgotten]
     unfinished: list[Partition]
     conflicts: list[Partition]
     left: int | None = None
+    writing: int = 0
 
 
 def compact(store: Store, *, target_bytes: int = TARGET_BYTES, dry_run: bool = False) -> Iterator[Compacted]:
     """Merge small objects, partition by partition, and clear away what was left. Raises StoreError."""
+    if not dry_run:
+        store.sweep()
     for state in states(store):
         groups = list(_groups(state, target_bytes))
         there, size = len(state.sizes), sum(state.sizes.values())
@@ -99,6 +102,7 @@ def forget(store: Store, tag: str, value: str, *, dry_run: bool = False) -> Forg
         _forget_in(store, state, streams, done, dry_run=dry_run)
     if not dry_run:
         _forget_open(store, streams)
+        done.writing = store.sweep()
         after = list(states(store))
         done.left = _count(store, after, streams) + len(_tagged(store, after, tag, value))
     return done

@@ -3,9 +3,10 @@ retries."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ RETRIES = 8
 RETRY_S = 60.0
 """How long one request is tried again before it counts as failed."""
 _FIRST_S = 0.1
+_HALF = re.compile(r"#\d+")
+"""What the name of a file ends with that is being written on a disk."""
+_HALF_S = 600.0
+"""How long a file is taken for one that is being written."""
 
 
 class StoreError(Exception):
@@ -68,9 +73,11 @@ class Store:
         self._wait = wait
         self._retries = 0
         options: dict[str, Any] = {}
+        self.directory: Path | None = None
+        """Of a lake on a disk."""
         if self.url.startswith("file://"):
-            # its owner's alone, as recordings are
-            Path(url2pathname(urlsplit(self.url).path)).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory = Path(url2pathname(urlsplit(self.url).path))
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # its owner's alone, as recordings are
         else:
             self._retries = retries
             options["retry_config"] = {"max_retries": retries, "retry_timeout": timedelta(seconds=retry_s)}
@@ -141,6 +148,19 @@ class Store:
                     self._obstore.delete(self._store, name)
                 except FileNotFoundError:
                     continue
+
+    def sweep(self) -> int:
+        """On a disk, delete what killed processes left half-written; returns how many files are too young."""
+        young = 0
+        for path in self.directory.rglob("*#*") if self.directory else ():
+            if not _HALF.fullmatch(path.name[path.name.rindex("#") :]):
+                continue
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime < _HALF_S:
+                    young += 1
+                else:
+                    path.unlink()
+        return young
 
     @contextmanager
     def _told(self) -> Generator[None]:

@@ -47,7 +47,7 @@ def render(timing: Path, full: Path) -> str:
 def differences() -> str:
     lines = ["| DuckDB | where | why |\n|---|---|---|\n"]
     for one in DIFFERENCES.values():
-        where = ", ".join(f"{name}, not exact" if name in one.inexact else name for name in one.instead)
+        where = ", ".join(f"{name} (not exact)" if name in one.inexact else name for name in one.instead)
         lines.append(f"| `{one.duckdb}` | {where or 'everywhere'} | {one.reason} |\n")
     return "".join(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -281,6 +282,23 @@ def test_a_segment_that_is_not_shipped_whole_is_told(tagged: Path) -> None:
 
     assert result.exit_code == 1
     assert "error: day=2026-11-22/host=web-1: a segment there is not shipped whole" in result.stderr
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_left_half_written_on_a_disk_goes_too(tagged: Path) -> None:
+    [one] = tagged.glob("events/day=2026-11-22/*/*.parquet")
+    old, young = one.with_name(f"{one.name}#1"), one.with_name(f"{one.name}#2")
+    for half in (old, young):
+        half.write_bytes(b"PAR1 alice@example.com")
+    os.utime(old, (0, 0))
+
+    result = command("lake", "forget", tagged, "--tag", "user=alice@example.com")
+
+    assert (result.exit_code, old.exists(), young.exists()) == (1, False, True)
+    assert "error: 1 file being written, or left by a process just killed; run this again\n" in result.stderr
+    os.utime(young, (0, 0))
+    assert command("lake", "forget", tagged, "--tag", "user=alice@example.com").exit_code == 0
+    assert b"alice@example.com" not in everything(tagged)
 
 
 @pytest.mark.slow
