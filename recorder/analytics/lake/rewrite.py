@@ -171,22 +171,24 @@ def _rewrite(store: Store, state: State, groups: Sequence[Sequence[Holder]], que
     did so in between."""
     number = state.generation + 1
     merged: list[Merged] = []
+    names: list[str] = []
     replaced = {holder.name for group in groups for holder in group}
     try:
         for group in groups:
             name = f"{MERGED}{number:08}-{secrets.token_hex(4)}"
+            names.append(name)
             segments = [segment for holder in group for segment in holder.segments]
             tables = _write(store, state.partition, [holder.name for holder in group], name, query)
             merged.append(Merged(name=name, segments=segments, tables=tables))
     except NoObject:  # somebody else rewrote it, and deleted what is being read
-        _delete(store, state.partition, [one.name for one in merged])
+        _delete(store, state.partition, names)
         return False
     kept = [one for one in state.merged if one.name not in replaced]
     generation = Generation(number=number, merged=[*kept, *merged])
     if not store.create(generation_name(state.partition, number), msgspec.json.encode(generation)):
         content = store.get(generation_name(state.partition, number))
         if content != msgspec.json.encode(generation):  # else it is ours: an answer was lost
-            _delete(store, state.partition, [one.name for one in merged])
+            _delete(store, state.partition, names)
             return False
     _delete(store, state.partition, sorted(replaced))
     return True
