@@ -40,6 +40,8 @@ COMMANDS = {
     "fixtures": "Look after the recordings of a test suite.",
     "import": "Make recordings of what other tools have kept.",
     "export": "Write recordings in the formats of other tools, or send them to a collector.",
+    "ship": "Send segments to a lake of Parquet, each once, in an object store or on a disk.",
+    "lake": "Look after a lake that `recorder ship` fills.",
     "verify": "Check that recordings are whole and say what they contain.",
     "check": "Run a program under broken streams, and say what it did.",
     "compact": "Compress recordings that are no longer written.",
@@ -54,7 +56,7 @@ Exit codes:
        fault that was not survived, diff a difference, fixtures status --check,
        stats --slo too little goodput, replay a request that was not recorded
        or a stream that was not asked for; a collector did not take what
-       export sent
+       export sent, or an object store what ship or lake did
   2    wrong usage
   3    nothing to read there: no such path, an empty directory or file, not a
        recording, written by a newer version, permission denied, a full disk

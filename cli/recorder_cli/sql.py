@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from recorder.analytics.report import Answer
 
+from .errors import Exit, Failure
 from .output import Column, Format, Row, print_rows
-from .reading import format_option, paths_argument, salvage_option
+from .reading import format_option, salvage_option
 from .tables import database_option, load, query_errors
 from .text import number
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_ENGINE = "Who answers: clickhouse://local, of a lake.  [default: DuckDB, of recordings]"
 _NUMBERS = frozenset([*_INTEGERS, *(f"U{name}" for name in _INTEGERS), "FLOAT", "DOUBLE"])
 
 
 @click.command
 @click.argument("query")
-@paths_argument
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @salvage_option
 @database_option
+@click.option("--engine", metavar="URL", help=_ENGINE)
 @format_option
-def sql(query: str, paths: tuple[Path, ...], salvage: bool, db: str | None, output: Format) -> None:
+def sql(
+    query: str, paths: tuple[str, ...], salvage: bool, db: str | None, engine: str | None, output: Format
+) -> None:
     """Run a query over recordings as tables.
 
     QUERY is DuckDB's SQL. The tables are streams (one row per attempt, with its metrics), calls (retries
@@ -35,13 +40,39 @@ def sql(query: str, paths: tuple[Path, ...], salvage: bool, db: str | None, outp
     The tables are kept in a DuckDB file beside the recordings (.recorder.duckdb in a directory), and what is
     new is loaded first. It holds no text: queries that ask for data, text or request read the recordings.
 
+    With --engine clickhouse://local PATH is the URL of a lake that recorder ship filled, and ClickHouse answers,
+    in this process: the query is turned into its dialect. That needs sse-recorder[clickhouse].
+
     \b
     recorder sql "FROM streams" recordings/
     recorder sql "SELECT model, count(*) n, median(ttft_s) ttft_p50_s FROM streams GROUP BY model" recordings/
     recorder sql "FROM stalls ORDER BY stall_s DESC LIMIT 10" recordings/ --format csv
+    recorder sql "FROM streams" s3://bucket/lake --engine clickhouse://local
     """
     with query_errors():
-        print_answer(load(paths, salvage=salvage, payloads=True, db=db).query(query), output)
+        if engine is not None:
+            _ask_engine(engine, query, paths, output)
+        else:
+            tables = load([Path(path) for path in paths], salvage=salvage, payloads=True, db=db)
+            print_answer(tables.query(query), output)
+
+
+def _ask_engine(engine: str, query: str, paths: Sequence[str], output: Format) -> None:
+    from recorder.analytics.dialects import Untranslatable
+    from recorder.analytics.lake.engines import CLICKHOUSE, ClickHouse
+    from recorder.analytics.lake.store import Store
+
+    from .lakes import store_errors
+
+    if engine != CLICKHOUSE:
+        raise click.UsageError(f"--engine {engine}: it is {CLICKHOUSE}")
+    if len(paths) != 1:
+        raise click.UsageError("--engine takes one lake")
+    with store_errors(), ClickHouse(Store(paths[0])) as clickhouse:
+        try:
+            print_answer(clickhouse.query(query), output)
+        except Untranslatable as error:
+            raise Failure(str(error), Exit.SQL) from None
 
 
 def print_answer(answer: Answer, output: Format) -> None:

@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -99,9 +99,27 @@ class _Chosen:
         return f"WITH {self._selection.sql()} SELECT {select} FROM {table} AS t INNER JOIN chosen USING (stream)"  # noqa: S608
 
     def copy(self, query: str, path: Path, options: str) -> int:
-        name = str(path).replace("'", "''")
-        [(rows,)] = self.tables.query(f"COPY ({query}) TO '{name}' ({options})").rows
+        [(rows,)] = self.tables.query(f"COPY ({query}) TO {_literal(str(path))} ({options})").rows
         return rows
+
+
+def write_parquet(
+    tables: Tables,
+    table: str,
+    file: Path,
+    *,
+    capture: Capture,
+    selection: Selection,
+    added: Mapping[str, str],
+    order: str,
+) -> int:
+    """One table as one Parquet file, zstd, sorted by `order`; returns how many rows. `added`: columns with one
+    value, which come first. Maps are maps."""
+    chosen = _Chosen(tables, capture, selection)
+    columns = [f"{_literal(value)} AS {name}" for name, value in added.items()]
+    columns += [f't."{name}"' for name, _ in chosen.columns(table)]
+    query = chosen.query(table, ", ".join(columns))
+    return chosen.copy(f"SELECT * FROM ({query}) ORDER BY {order}", file, "FORMAT parquet, COMPRESSION zstd")  # noqa: S608
 
 
 _Writer = Callable[[_Chosen, str, Path], int]
@@ -157,6 +175,10 @@ def _entries(chosen: _Chosen, table: str) -> str:
         f'map_entries(t."{name}") AS "{name}"' if kind.startswith("MAP") else f't."{name}"'
         for name, kind in chosen.columns(table)
     )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _is_without_text(name: str, kind: str) -> bool:

@@ -17,7 +17,7 @@ variants AS (
 ),
 
 samples AS (
-    SELECT place, n, list(ttft_s ORDER BY ttft_s) AS sample
+    SELECT place, n, list(ttft_s ORDER BY ttft_s) AS ordered
     FROM labelled
     INNER JOIN variants USING (variant)
     GROUP BY place, n
@@ -27,7 +27,7 @@ medians AS (
     SELECT
         run,
         place,
-        list_median([sample[1 + (hash(run, place, i) % n)::BIGINT] FOR i IN range(n)]) AS resampled
+        list_median([ordered[1 + (hash(run, place, i) % n)::BIGINT] FOR i IN range(n)]) AS resampled
     FROM samples, range(1000) AS runs (run)
 ),
 
@@ -40,8 +40,8 @@ differences AS (
 SELECT
     max(variant) FILTER (place = 1) AS a,
     max(variant) FILTER (place = 2) AS b,
-    max(list_median(sample)) FILTER (place = 1) AS a_p50_s,
-    max(list_median(sample)) FILTER (place = 2) AS b_p50_s,
+    max(list_median(ordered)) FILTER (place = 1) AS a_p50_s,
+    max(list_median(ordered)) FILTER (place = 2) AS b_p50_s,
     b_p50_s - a_p50_s AS b_minus_a_s,
     (SELECT quantile_cont(difference, 0.025) FROM differences) AS from_s,
     (SELECT quantile_cont(difference, 0.975) FROM differences) AS to_s
