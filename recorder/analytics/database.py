@@ -38,7 +38,7 @@ from .attach import (
     open_to_write,
     remove,
 )
-from .load import Advance, Loader, create, run, torn, views
+from .load import MACROS, Advance, Loader, create, run, torn, views
 from .pieces import count_lines
 from .sources import Source, find_news, known_sources, resolve
 from .texts import Texts
@@ -283,7 +283,8 @@ def _load(
 def _make_views(connection: duckdb.DuckDBPyConnection) -> None:
     for name in views():
         connection.execute(f"CREATE OR REPLACE VIEW {name} AS FROM recording.main.{name}")
-    run(connection, "macros")
+    for name in MACROS:
+        run(connection, name)
 
 
 def _ignore(problem: Problem) -> None:

@@ -17,9 +17,7 @@ from recorder.optional import need
 
 Dialect = Literal["clickhouse", "spark", "trino", "bigquery", "snowflake"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
-_MACRO = re.compile(r"CREATE OR REPLACE MACRO (\w+)\((\w+ := .*?)\) AS TABLE\n(.*?);", re.DOTALL)
-"""Those with named arguments. `gap_quantiles` has none: it reads what is counted as a database is loaded, which is
-in no lake."""
+_MACRO = re.compile(r"CREATE OR REPLACE MACRO (\w+)\((.*?)\) AS TABLE\n(.*?);", re.DOTALL)
 _PART = "part_"
 """What a column in a template begins with that stands for a part of the original."""
 _COLOUR = re.compile(r"\x1b\[\d+m")

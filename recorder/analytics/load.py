@@ -37,6 +37,10 @@ _AT_ONCE = 500
 _STEPS = ("again", "arrivals", "tallies", "control", "blocks", "stalls", "streams", "unknown")
 
 
+MACROS = ("macros", "gap_quantiles")
+"""In `sql/`: those over the tables, which a lake has too, and the one over what is counted as they are loaded."""
+
+
 class Progress(Struct, frozen=True):
     """How far a load has come: bytes read, of how many; events read."""
 
@@ -85,7 +89,8 @@ def create(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, "load/tables")
     for name in views():
         run(connection, f"views/{name}")
-    run(connection, "macros")
+    for name in MACROS:
+        run(connection, name)
 
 
 class Loader:
