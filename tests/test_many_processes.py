@@ -207,4 +207,4 @@ def test_many_processes_write_one_directory_that_others_read(tmp_path: Path) -> 
     assert final is not None
     makes_sense(final, answers[-1])
     assert (len(final), {row["outcome"] for row in final}) == (len(expected), {"complete"})
-    assert len(answers) > 2
+    assert len(answers) > 1  # asked while they wrote

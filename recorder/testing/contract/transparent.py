@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import re
+import threading
 import time
-import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import product
 from typing import Any
@@ -192,14 +192,19 @@ def check_transparent(
     return compared
 
 
-class _Cycle:
-    def __init__(self) -> None:
-        self.itself = self
-
-
 def _collect() -> None:
-    """Collect garbage. `gc.collect` does nothing while another thread is at it."""
-    gone = weakref.ref(_Cycle())
-    while gone() is not None:
-        gc.collect()
-        time.sleep(0)
+    """Collect all garbage, in this thread. `gc.collect` does nothing while another thread is at it, be it at the
+    youngest objects only."""
+    here, done = threading.get_ident(), list[int]()
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop" and info["generation"] == 2 and threading.get_ident() == here:
+            done.append(info["collected"])
+
+    gc.callbacks.append(note)
+    try:
+        while not done:
+            gc.collect()
+            time.sleep(0)
+    finally:
+        gc.callbacks.remove(note)
