@@ -13,6 +13,7 @@ from typing import Literal
 import duckdb
 
 from .load import create, sql_version
+from .quoting import literal
 
 MEMORY = "1500MB"
 """What DuckDB may hold; what is more goes to temporary files."""
@@ -53,7 +54,7 @@ def _make(database: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".recorder-", dir=database.absolute().parent) as directory:
         made = Path(directory, "new.duckdb")
         with new_connection() as connection:
-            connection.execute(f"ATTACH {_quoted(made)} AS recording")
+            connection.execute(f"ATTACH {literal(str(made))} AS recording")
             in_database(connection, lambda cursor: create(cursor))
         made.chmod(0o600)
         with suppress(FileExistsError):  # another process was faster
@@ -64,7 +65,7 @@ def attach(connection: duckdb.DuckDBPyConnection, database: Path, access: Access
     detach(connection)
     options = " (READ_ONLY)" if access == "read" else ""
     try:
-        connection.execute(f"ATTACH {_quoted(database)} AS recording{options}")
+        connection.execute(f"ATTACH {literal(str(database))} AS recording{options}")
     except duckdb.Error as error:
         raise _why(error, access) from None
     try:
@@ -105,7 +106,3 @@ def in_database(connection: duckdb.DuckDBPyConnection, work: Callable[[duckdb.Du
     with connection.cursor() as cursor:
         cursor.execute("USE recording")
         work(cursor)
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from .quoting import literal
 from .report import Tables
 from .selection import Selection
 from .stats import METRICS
@@ -55,7 +56,7 @@ def values_of(tables: Tables, selection: Selection, group: str | None = None) ->
 
     Raises QueryError.
     """
-    within = "" if group is None else "AND grp = '" + group.replace("'", "''") + "'"
+    within = "" if group is None else f"AND grp = {literal(group)}"
     lists = ", ".join(
         f"coalesce(list_sort(list({sql}) FILTER ({sql} IS NOT NULL)), []) AS {metric}"
         for metric, sql in METRICS.items()

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from recorder.optional import need
 
+from .quoting import literal
 from .report import Tables
 from .selection import Selection
 
@@ -99,7 +100,7 @@ class _Chosen:
         return f"WITH {self._selection.sql()} SELECT {select} FROM {table} AS t INNER JOIN chosen USING (stream)"  # noqa: S608
 
     def copy(self, query: str, path: Path, options: str) -> int:
-        [(rows,)] = self.tables.query(f"COPY ({query}) TO {_literal(str(path))} ({options})").rows
+        [(rows,)] = self.tables.query(f"COPY ({query}) TO {literal(str(path))} ({options})").rows
         return rows
 
 
@@ -116,7 +117,7 @@ def write_parquet(
     """One table as one Parquet file, zstd, sorted by `order`; returns how many rows. `added`: columns with one
     value, which come first. Maps are maps."""
     chosen = _Chosen(tables, capture, selection)
-    columns = [f"{_literal(value)} AS {name}" for name, value in added.items()]
+    columns = [f"{literal(value)} AS {name}" for name, value in added.items()]
     columns += [f't."{name}"' for name, _ in chosen.columns(table)]
     query = chosen.query(table, ", ".join(columns))
     return chosen.copy(f"SELECT * FROM ({query}) ORDER BY {order}", file, "FORMAT parquet, COMPRESSION zstd")  # noqa: S608
@@ -175,10 +176,6 @@ def _entries(chosen: _Chosen, table: str) -> str:
         f'map_entries(t."{name}") AS "{name}"' if kind.startswith("MAP") else f't."{name}"'
         for name, kind in chosen.columns(table)
     )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _is_without_text(name: str, kind: str) -> bool:

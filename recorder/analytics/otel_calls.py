@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from recorder.core.semconv import MODEL_CALL
+
 from .report import Tables
 from .selection import Selection
 
@@ -46,7 +48,7 @@ class Call(Struct, kw_only=True):
 
 def calls(tables: Tables, selection: Selection) -> Iterator[Call]:
     """The calls that asked a model for an answer, by their time. Raises QueryError."""
-    for row in _rows(tables, f"WITH {_CALLS.format(selection.sql())} {_SPANS}"):
+    for row in _rows(tables, f"WITH {_CALLS.format(selection.sql(), MODEL_CALL)} {_SPANS}"):
         attempts = [_attempt(one) for one in row.pop("tries")]
         start = row["wall_ns"]
         end = start + row["lasted_ns"] if row["lasted_ns"] is not None else max(one.end_ns for one in attempts)
@@ -68,7 +70,7 @@ def minutes(
         step=step_ns,
         up_to=up_to,
     )
-    yield from _rows(tables, f"WITH {_CALLS.format(selection.sql())} {measured}")
+    yield from _rows(tables, f"WITH {_CALLS.format(selection.sql(), MODEL_CALL)} {measured}")
 
 
 def _rows(tables: Tables, query: str) -> Iterator[dict[str, Any]]:
@@ -138,7 +140,7 @@ sent AS (
     INNER JOIN chosen AS s USING (stream)
     INNER JOIN errors USING (stream)
     WHERE s.events > 0
-        OR regexp_matches(s.path, '/messages$|/invoke(-with-response-stream)?$|:(streamR|r)awPredict$')
+        OR regexp_matches(s.path, '{1}')
 )
 """
 _SPANS = """,

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from recorder.core.semconv import DEFAULT, VERSIONS, Instrument, Names
+from recorder.core.semconv import DEFAULT, VERSIONS, Instrument, Names, attributes
 from recorder.optional import need
 from recorder.version import __version__
 
@@ -191,16 +191,8 @@ class _Maker:
 
     def _common(self, row: dict[str, Any]) -> dict[str, Any]:
         """Attributes that spans and metrics share."""
-        named = {
-            "gen_ai.operation.name": "chat",
-            self._names.provider: row["provider"],
-            "gen_ai.request.model": row["request_model"],
-            "gen_ai.response.model": row["model"],
-            "server.address": row["address"],
-            "server.port": row["port"],
-            "error.type": row["error"],
-        }
-        return {name: value for name, value in named.items() if value is not None}
+        shared = ("provider", "request_model", "model", "address", "port", "error")
+        return attributes(self._names, **{name: row[name] for name in shared})
 
     def points(self, tables: Tables, selection: Selection, instrument: Instrument) -> Iterator[Any]:
         """The data points of an instrument, one a minute for each set of attributes."""

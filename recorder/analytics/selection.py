@@ -6,6 +6,8 @@ import re
 
 from msgspec import Struct
 
+from .quoting import literal
+
 _TAG = "tag:"
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _GROUPS = {
@@ -66,7 +68,7 @@ chosen AS (
 
     def _group(self) -> str:
         if self.by.startswith(_TAG):
-            return "tags['" + self.by.removeprefix(_TAG).replace("'", "''") + "']"
+            return f"tags[{literal(self.by.removeprefix(_TAG))}]"
         return _GROUPS.get(self.by) or f'"{self.by}"'
 
 

@@ -7,7 +7,7 @@ is the last version of the common repository; `genai-dev` is what their own repo
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -114,6 +114,8 @@ VERSIONS = {
 }
 DEFAULT = "1.41"
 
+MODEL_CALL = r"/messages$|/invoke(-with-response-stream)?$|:(streamR|r)awPredict$"
+"""Paths of requests that ask a model for an answer; for Python's `re` and for DuckDB's alike."""
 _HOST = re.compile(r"^[a-z]+://(\[[^\]]*\]|[^/:?#]+)(?::([0-9]+))?")
 
 
@@ -137,3 +139,26 @@ def server_of(url: str) -> Server:
     elif host.endswith("aiplatform.googleapis.com"):
         provider = "gcp.vertex_ai"
     return Server(provider, host, int(port) if port else 443 if url.startswith("https:") else 80)
+
+
+def attributes(
+    names: Names,
+    *,
+    provider: str,
+    request_model: str | None,
+    model: str | None,
+    address: str | None,
+    port: int | None,
+    error: str | None,
+) -> dict[str, Any]:
+    """What spans and metrics of a call share, as far as it is known."""
+    named = {
+        "gen_ai.operation.name": "chat",
+        names.provider: provider,
+        "gen_ai.request.model": request_model,
+        "gen_ai.response.model": model,
+        "server.address": address,
+        "server.port": port,
+        "error.type": error,
+    }
+    return {name: value for name, value in named.items() if value is not None}

@@ -24,7 +24,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-_LAST_LINE = 1 << 13
+LAST_LINE = 1 << 13
 """Bytes; a footer has a few hundred."""
 
 
@@ -86,9 +86,14 @@ def _at_rest(fd: int, path: Path, *, shared: bool = False) -> bool:
 def is_sealed(path: Path) -> bool:
     """Whether the last line of a plain segment is a footer. Raises OSError."""
     with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_LINE))
-        last = file.read().removesuffix(b"\n").rpartition(b"\n")[2]
+        file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_LINE))
+        return ends_with_footer(file.read())
+
+
+def ends_with_footer(tail: bytes) -> bool:
+    """Whether the last line is a footer, of the last `LAST_LINE` bytes of a segment or more."""
+    line = tail.removesuffix(b"\n").rpartition(b"\n")[2] + b"\n"
     try:
-        return isinstance(decode_line(last + b"\n"), Footer)
+        return isinstance(decode_line(line), Footer)
     except ValueError:
         return False

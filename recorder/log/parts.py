@@ -17,16 +17,14 @@ from typing import BinaryIO
 from msgspec import Struct
 
 from recorder.core.lines import decode_line
-from recorder.core.records import Footer, Header
+from recorder.core.records import Header
 
 from .files import RecordingError, open_segment
 from .live import QUIET_S, is_there
-from .lock import is_live
+from .lock import LAST_LINE, ends_with_footer, is_live
 
 DAY_S = 86_400.0
 _BLOCK = 1 << 20
-_LAST_LINE = 1 << 13
-"""Bytes; a footer has a few hundred."""
 _HEADER = b'{"kind":"header"'
 
 
@@ -74,7 +72,7 @@ def parts_of(path: Path) -> list[Part]:
         found.append(
             Part(
                 path=path, header=header, start=start, end=end, whole=len(starts) == 1,
-                followed=not last, sealed=_is_footer(tail), live=live and last, changed=changed,
+                followed=not last, sealed=ends_with_footer(tail), live=live and last, changed=changed,
             )
         )  # fmt: skip
     return found
@@ -115,7 +113,7 @@ def _scan(path: Path) -> tuple[list[int], int, bytes]:
             offset = size - len(before)
             starts += [offset + found.start() + 1 for found in pattern.finditer(text)]
             size += len(data)
-            before = text[-_LAST_LINE:]
+            before = text[-LAST_LINE:]
     return list(dict.fromkeys(starts)), size, before
 
 
@@ -135,14 +133,6 @@ def _header(line: bytes) -> Header | None:
     except ValueError:
         return None
     return record if isinstance(record, Header) else None
-
-
-def _is_footer(tail: bytes) -> bool:
-    line = tail.removesuffix(b"\n").rpartition(b"\n")[2] + b"\n"
-    try:
-        return isinstance(decode_line(line), Footer)
-    except ValueError:
-        return False
 
 
 def _skip(file: BinaryIO, size: int) -> None:

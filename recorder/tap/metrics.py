@@ -12,16 +12,17 @@ import re
 import threading
 import weakref
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from recorder.core.arrivals import is_output
+from recorder.core.fingerprint import path_of
 from recorder.core.payload import as_object
 from recorder.core.progress import Progress
 from recorder.core.records import End, Event, Gap, Request, StreamRecord
-from recorder.core.semconv import DEFAULT, VERSIONS, Instrument, Names, server_of
+from recorder.core.semconv import DEFAULT, MODEL_CALL, VERSIONS, Instrument, Names, attributes, server_of
 from recorder.core.timing import usage_of
 from recorder.optional import need
 from recorder.version import __version__
@@ -29,8 +30,6 @@ from recorder.version import __version__
 RETRY_S = 90.0
 """The SDK waits for at most 60 s before it tries again."""
 _MAY_RETRY = frozenset({408, 409, 429})
-_CALLS = re.compile(r"/messages$|/invoke(-with-response-stream)?$|:(streamR|r)awPredict$")
-"""Paths of calls that ask a model for an answer."""
 
 
 class MeterProvider(Protocol):
@@ -148,7 +147,7 @@ class CallMetrics:
 
     def _ended(self, stream: _Stream) -> None:
         progress, request = stream.progress, stream.request
-        if not progress.events and not _CALLS.search(_path(request.url)):
+        if not progress.events and not re.search(MODEL_CALL, path_of(request.url).partition("?")[0]):
             return
         if progress.outcome in ("complete", "closed") or not stream.may_be_retried():
             self._count(stream)
@@ -170,13 +169,13 @@ class CallMetrics:
             "ttft_call_s": first,
             "all_input_tokens": tokens,
         }
-        attributes = dict(_attributes(self._names, stream))
+        named = _attributes(self._names, stream)
         for instrument, add in self._add:
             if instrument.value == "gap_s":
                 for gap in stream.gaps:
-                    add(gap / 1e9, attributes)
+                    add(gap / 1e9, named)
             elif (value := values[instrument.value]) is not None:
-                add(value, attributes | instrument.attributes)
+                add(value, named | instrument.attributes)
 
 
 def _adder(meter: Any, instrument: Instrument) -> Callable[[float, dict[str, Any]], None]:
@@ -189,24 +188,19 @@ def _adder(meter: Any, instrument: Instrument) -> Callable[[float, dict[str, Any
     return made.record
 
 
-def _attributes(names: Names, stream: _Stream) -> Iterator[tuple[str, Any]]:
+def _attributes(names: Names, stream: _Stream) -> dict[str, Any]:
     progress = stream.progress
     response, end = progress.response, progress.end
     url = (response and response.url) or (end and end.url) or stream.request.url
     server = server_of(url)
     asked = (as_object(stream.request.body) or {}).get("model")
     failed = None if progress.outcome in ("complete", "closed") else progress.error_type or progress.outcome
-    named = {
-        "gen_ai.operation.name": "chat",
-        names.provider: server.provider,
-        "gen_ai.request.model": asked if isinstance(asked, str) else None,
-        "gen_ai.response.model": progress.model,
-        "server.address": server.address,
-        "server.port": server.port,
-        "error.type": failed,
-    }
-    yield from ((name, value) for name, value in named.items() if value is not None)
-
-
-def _path(url: str) -> str:
-    return re.split(r"[?#]", url, maxsplit=1)[0]
+    return attributes(
+        names,
+        provider=server.provider,
+        request_model=asked if isinstance(asked, str) else None,
+        model=progress.model,
+        address=server.address,
+        port=server.port,
+        error=failed,
+    )

@@ -18,6 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from recorder.analytics.attach import new_connection
+from recorder.analytics.dialects import LATEST_CALL
+from recorder.analytics.quoting import literal
 
 from .layout import WRITTEN, Generation, Merged, Partition, Written, generation_name, marker_name, object_name
 from .rows import ORDER
@@ -26,8 +28,6 @@ from .store import NoObject, Store
 
 TARGET_BYTES = 256 << 20
 """Of the objects that small ones are merged to, all tables together."""
-LATEST_CALL = "row_number() OVER (PARTITION BY call ORDER BY attempts DESC, wall_ns) = 1"
-"""Of a call that was retried after its segment was shipped there is a row more, with the attempts up to then."""
 
 
 class Compacted(Struct, frozen=True, kw_only=True):
@@ -161,7 +161,7 @@ def _without(table: str, streams: Collection[str]) -> str:
 
 def _of(table: str, streams: Collection[str]) -> str:
     """Whether a row is of one of the streams."""
-    listed = "[" + ", ".join("'" + one.replace("'", "''") + "'" for one in sorted(streams)) + "]::VARCHAR[]"
+    listed = f"[{', '.join(map(literal, sorted(streams)))}]::VARCHAR[]"
     also = f" OR list_has_any(streams, {listed})" if table == "calls" else ""
     return f"list_contains({listed}, stream){also}"
 
@@ -210,7 +210,7 @@ def _write(
             file = directory / "new.parquet"
             copy = f"SELECT * FROM rows {query(table)} ORDER BY {ORDER[table]}"  # noqa: S608 - names of ours
             [(rows,)] = reader.connection.execute(
-                f"COPY ({copy}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)"
+                f"COPY ({copy}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)"
             ).fetchall()
             store.put(object_name(table, partition, name), file)
             tables[table] = Written(rows, file.stat().st_size)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from recorder.analytics.export import Capture, write_parquet
+from recorder.analytics.quoting import literal
 from recorder.analytics.report import Tables
 from recorder.analytics.selection import Selection
 from recorder.core.lines import encode_line
@@ -167,7 +168,7 @@ def _naming(field: str, ids: Collection[str]) -> re.Pattern[bytes]:
 def _none_of(streams: Collection[str]) -> str | None:
     if not streams:
         return None
-    return "stream NOT IN (" + ", ".join("'" + one.replace("'", "''") + "'" for one in sorted(streams)) + ")"
+    return f"stream NOT IN ({', '.join(map(literal, sorted(streams)))})"
 
 
 def _silent(problem: Problem) -> None:
