@@ -16,11 +16,11 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding
 class _Connection(asyncio.Protocol):
     """Answers each request with the events, one every `gap_s`; 0: as fast as the socket takes them.
 
-    Headers after `first_s`, events when all that share the barrier have asked, each a little after the one before.
+    Events when all that share the barrier have asked, each a little after the one before.
     """
 
-    def __init__(self, parts: list[bytes], gap_s: float, first_s: float, together: asyncio.Barrier) -> None:
-        self._parts, self._gap_s, self._first_s, self._data, self._together = parts, gap_s, first_s, b"", together
+    def __init__(self, parts: list[bytes], gap_s: float, together: asyncio.Barrier) -> None:
+        self._parts, self._gap_s, self._data, self._together = parts, gap_s, b"", together
         self._room = asyncio.Event()
         self._room.set()
 
@@ -45,8 +45,6 @@ class _Connection(asyncio.Protocol):
 
     async def _play(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._first_s:
-            await asyncio.sleep(self._first_s)
         self._transport.write(HEAD)
         place = await self._together.wait()
         began = loop.time() + self._gap_s * place / self._together.parties
@@ -62,27 +60,25 @@ class _Connection(asyncio.Protocol):
         self._transport.write(b"0\r\n\r\n")
 
 
-def _serve(listening: socket.socket, events: int, gap_s: float, first_s: float, together: int) -> None:
+def _serve(listening: socket.socket, events: int, gap_s: float, together: int) -> None:
     async def run() -> None:
         parts = [b"%x\r\n%s\r\n" % (len(part), part) for part in chunks(events)]
         loop, barrier = asyncio.get_running_loop(), asyncio.Barrier(together)
-        server = await loop.create_server(
-            lambda: _Connection(parts, gap_s, first_s, barrier), sock=listening, backlog=1024
-        )
+        server = await loop.create_server(lambda: _Connection(parts, gap_s, barrier), sock=listening, backlog=1024)
         await server.serve_forever()
 
     asyncio.run(run())
 
 
 @contextmanager
-def upstream(events: int, gap_s: float, *, first_s: float = 0, together: int = 1) -> Generator[str]:
-    """The URL of a server that answers with a message of about `events` events, `gap_s` apart, after `first_s`.
+def upstream(events: int, gap_s: float, *, together: int = 1) -> Generator[str]:
+    """The URL of a server that answers with a message of about `events` events, `gap_s` apart.
 
     No event is sent before `together` requests have come, and then before as many again.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         process = multiprocessing.get_context("fork").Process(
-            target=_serve, args=(listening, events, gap_s, first_s, together)
+            target=_serve, args=(listening, events, gap_s, together)
         )
         process.start()
         try:

@@ -147,14 +147,20 @@ class Writer:
             self.stats.dropped_chunks += 1
             self.stats.dropped_bytes += size
 
+    def lets_in(self) -> bool:
+        """Whether there is room for another attempt. If not, the writer being closed aside, that is counted."""
+        if self.queue.has_room():
+            return True
+        self.stats.dropped_streams += 0 if self._closing else 1
+        return False
+
     def put_request(self, sent: Sent, watch: Mutable) -> bool:
         """Queue the start of an attempt; False when there is no room, or when the writer is closed.
 
         `watch` is muted in the child of a fork: from there on the attempt is the parent's to record. It is not
         kept alive.
         """
-        if not self.queue.has_room():
-            self.stats.dropped_streams += 0 if self._closing else 1
+        if not self.lets_in():
             return False
         self._watches.add(watch)
         self.put(sent.stream, 0, 0, sent)

@@ -10,10 +10,10 @@ import h11
 from recorder.core.fingerprint import attempt_of
 from recorder.core.records import ErrorInfo, How
 from recorder.core.redact import credentials
-from recorder.tap.body import Watch
 from recorder.tap.calls import Calls
 from recorder.tap.credentials import of_url
 from recorder.tap.middleware import Tap
+from recorder.tap.watch import Watch
 
 from .exchange import Headers
 from .upstream import Broken

@@ -16,8 +16,8 @@ def client_behind(call_next: object) -> object:
         code, cells = getattr(call_next, "__code__", None), getattr(call_next, "__closure__", None)
         if code is None or cells is None:
             return None
-        held = {name: cell.cell_contents for name, cell in zip(code.co_freevars, cells, strict=True)}
-        if "call_next" not in held:
-            return held.get("self")
-        call_next = held["call_next"]
+        names: tuple[str, ...] = code.co_freevars
+        if "call_next" not in names:
+            return cells[names.index("self")].cell_contents if "self" in names else None
+        call_next = cells[names.index("call_next")].cell_contents
     return None

@@ -29,7 +29,8 @@ import anyio
 import anyio.lowlevel
 import httpx2
 
-from .body import AsyncBody, SyncBody, Watch
+from .body import AsyncBody, SyncBody
+from .watch import Watch
 
 READ_AHEAD = 1 << 20
 """Bytes that may wait for the application: minutes of a stream, and little beside what an SDK client takes."""

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack
 
 import anthropic
 import httpx2
@@ -29,29 +30,29 @@ from recorder.core.capture import Capture, Mode
 from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
 from recorder.core.rules import Given
 from recorder.core.semconv import DEFAULT
-from recorder.log.items import Sent, SentPart, Stats
+from recorder.log.items import Sent, Stats
 from recorder.log.sampling import HELD_BYTES, Keep, Sampling
 from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
 from recorder.log.writer import QUEUE_BYTES, Writer, check_interpreter
 from recorder.version import __version__
 
 from . import credentials
-from .body import AsyncBody, SyncBody, Watch, watch_response
+from .body import AsyncBody, SyncBody, watch_response
+from .calls import call_of
 from .chain import client_behind
 from .eager import ahead_of
 from .metrics import CallMetrics, MeterProvider
 from .observing import observing
-from .parts import json_of, parts_of
+from .parts import Asked, asked_of, json_of
 from .phases import Connection, install, recording
+from .watch import Watch
 
 if TYPE_CHECKING:
     from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext, MiddlewareInput
 
 log = logging.getLogger("recorder")
 
-_KEY_PREFIX = "stainless-python-retry-"
 _tags: ContextVar[dict[str, str]] = ContextVar("recorder_tags", default={})  # noqa: B039 - never changed in place
-_last_call: ContextVar[tuple[str, str]] = ContextVar("recorder_last_call", default=("", ""))
 
 Arrival = Literal["pull", "eager"]
 """Who reads a stream from the transport, and when: the application when it likes, or the tap at once."""
@@ -212,7 +213,7 @@ class Tap(Middleware):
         return response
 
     async def handle_async(self, request: APIRequest, call_next: AsyncCallNext) -> AsyncAPIResponse[Any]:
-        watch = self._begin(request, call_next)
+        watch = self._begin(request, call_next, shared=True)
         if watch is None:
             with self.passing_over():
                 return await call_next(request)
@@ -225,41 +226,36 @@ class Tap(Middleware):
         self._watch(response, watch, AsyncBody)
         return response
 
-    def begin(
-        self,
-        *,
-        method: str,
-        url: str,
-        headers: list[tuple[str, str]],
-        body: bytes,
-        call: str | None,
-        attempt: int,
-        parts: Iterable[SentPart] = (),
-        before: Callable[[], None] | None = None,
-    ) -> Watch | None:
-        """Start to record an attempt that is about to be sent; None when there is no room for it.
+    def begin(self, **asked: Unpack[Asked]) -> Watch | None:
+        """Start to record an attempt that is about to be sent; None when there is no room for it."""
+        watch = self._new_watch()
+        if watch is None:
+            return None
+        watch.announced(self._sent(watch, _tags.get(), asked))
+        return watch if watch.flows else None
 
-        `before` is what the writer does before it writes the request.
-        """
-        stream = self.new_id()
-        sent = self._clock()
-        item = Sent(
-            stream=stream,
-            call=call or stream,
-            attempt=attempt,
+    def _new_watch(self) -> Watch | None:
+        """For an attempt that is about to be sent; None when there is no room for it."""
+        if not self._writer.lets_in():
+            return None
+        return Watch(self.new_id(), self._writer, self._clock, self._clock(), self._wall_clock())
+
+    def _sent(self, watch: Watch, tags: dict[str, str], asked: Asked) -> Sent:
+        return Sent(
+            stream=watch.stream,
+            call=asked["call"] or watch.stream,
+            attempt=asked["attempt"],
             secrets=self._keys.secrets,
-            wall=self._wall_clock(),
-            mono=sent,
-            method=method.upper(),
-            url=url,
-            headers=headers,
-            body=body,
-            tags={**self._tags, **_tags.get()} or None,
-            parts=tuple(parts),
-            before=before,
+            wall=watch.wall,
+            mono=watch.sent,
+            method=asked["method"].upper(),
+            url=asked["url"],
+            headers=asked["headers"],
+            body=asked["body"],
+            tags={**self._tags, **tags} or None,
+            parts=tuple(asked.get("parts", ())),
+            before=asked.get("before"),
         )
-        watch = Watch(stream, self._writer, self._clock, sent)
-        return watch if self._writer.put_request(item, watch) else None
 
     def wants(self, call: str) -> bool:
         """Whether anything of this call is recorded, so far as its id tells."""
@@ -296,15 +292,14 @@ class Tap(Middleware):
             watch.closed()
             self.internal_error(error)
 
-    def _meet_client(self, call_next: object) -> object:
-        """The client that sends, whose HTTP client is to tell its phases. An SDK that is made in another way than
-        those we know costs the phases, which `stats()` counts, and nothing else."""
+    def _meet_client(self, call_next: object) -> tuple[object, bool]:
+        """The client that sends, and whether its HTTP client is going to tell its phases. An SDK that is made in
+        another way than those we know costs the phases, which `stats()` counts, and nothing else."""
         try:
             client = client_behind(call_next)
-            install(getattr(client, "_client", None))
+            return client, install(getattr(client, "_client", None))
         except Exception:
-            return None
-        return client
+            return None, False
 
     def failed(self, watch: Watch, error: BaseException) -> None:
         """No response came. Its message may quote the request."""
@@ -312,38 +307,47 @@ class Tap(Middleware):
             self.learn(credentials.of_error(error))
         watch.failed(watch.clock(), 0, error)
 
-    def _begin(self, request: APIRequest, call_next: object) -> Watch | None:
+    def _begin(self, request: APIRequest, call_next: object, *, shared: bool = False) -> Watch | None:
+        """`shared`: other tasks may change what the request is made of while this one connects (SDK 2 has a copy of
+        it, earlier ones have not)."""
         try:
-            options = request.options
-            call = (options.idempotency_key or "").removeprefix(_KEY_PREFIX)
-            if not call:  # a GET: its attempts have nothing in common but the context they are made in
-                url, call = _last_call.get()
-                if not request.retries_taken or url != options.url:
-                    call = self.new_id()
-                _last_call.set((options.url, call))
+            call = call_of(request, self.new_id)
             if not self.wants(call):
                 return None
-            client = self._meet_client(call_next)
-            headers = [(name, value) for name, value in request.headers.items() if isinstance(value, str)]
+            client, tells = self._meet_client(call_next)
+            body = json_of(request) if shared else None
+            watch = self._new_watch()
+            if watch is not None:
+                watch.announces(partial(self._announce, watch, _tags.get(), request, body, call, client))
+                if not tells:
+                    watch.announce()
+        except Exception as error:
+            self.internal_error(error)
+            return None
+        else:
+            return watch
+
+    def _announce(
+        self,
+        watch: Watch,
+        tags: dict[str, str],
+        request: APIRequest,
+        body: bytes | None,
+        call: str,
+        client: object,
+    ) -> None:
+        try:
+            asked = asked_of(request, json_of(request) if body is None else body, call)
 
             def learn() -> None:
                 if client is not None:
                     self._keys.learn_client(client)
-                self.learn(credentials.of_headers(headers))
+                self.learn(credentials.of_headers(asked["headers"]))
 
-            return self.begin(
-                method=options.method,
-                url=options.url,
-                headers=headers,
-                body=json_of(request),
-                call=call,
-                attempt=request.retries_taken,
-                parts=parts_of(options.files) if options.files else (),
-                before=learn,
-            )
+            watch.announced(self._sent(watch, tags, {**asked, "before": learn}))
         except Exception as error:
+            watch.mute()
             self.internal_error(error)
-            return None
 
     def _watch(self, response: object, watch: Watch, body: type[SyncBody | AsyncBody]) -> None:
         http = getattr(response, "http_response", None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 import msgspec
 
@@ -15,6 +15,7 @@ from recorder.log.items import SentPart
 if TYPE_CHECKING:
     from anthropic import APIRequest
 
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
 HASHED = 16 << 20
 """Bytes of one request that are hashed, by the writer: they are held until then. Past it only sizes are noted."""
 
@@ -28,13 +29,40 @@ def json_of(request: APIRequest) -> bytes:
     extra = options.extra_json
     if extra:
         data = {**cast("Mapping[str, object]", data), **extra} if isinstance(data, Mapping) else extra
-    if isinstance(data, Mapping | list | tuple):
+    if isinstance(data, (dict, Mapping, list, tuple)):
         try:
-            return msgspec.json.encode(data, enc_hook=str)
+            return _ENCODER.encode(data)
         except (ValueError, OverflowError):  # half a surrogate pair, or a number beyond 64 bits
             return json.dumps(data, default=str).encode()
     content = getattr(options, "content", None)
     return content if isinstance(content, bytes) else b""
+
+
+class Asked(TypedDict):
+    """A request, as the tap is told it. `before` is what the writer does before it writes it."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    call: str | None
+    attempt: int
+    parts: NotRequired[Iterable[SentPart]]
+    before: NotRequired[Callable[[], None]]
+
+
+def asked_of(request: APIRequest, body: bytes, call: str) -> Asked:
+    """A request of the SDK's, whose `json_of` is `body`."""
+    options = request.options
+    return Asked(
+        method=options.method,
+        url=options.url,
+        headers=[(name, value) for name, value in request.headers.items() if isinstance(value, str)],
+        body=body,
+        call=call,
+        attempt=request.retries_taken,
+        parts=parts_of(options.files) if options.files else (),
+    )
 
 
 def parts_of(files: Any) -> list[SentPart]:

@@ -32,6 +32,9 @@ _PHASES = {
 }
 
 
+_TELLING = (httpx2.HTTPTransport, httpx2.AsyncHTTPTransport)
+
+
 @lru_cache(64)
 def _step_of(event: str) -> tuple[str, str, str] | None:
     """(phase, step, state) of `http11.send_request_headers.started`; None for a step of no phase."""
@@ -42,7 +45,7 @@ def _step_of(event: str) -> tuple[str, str, str] | None:
 class Connection:
     """What the HTTP client said about one attempt. Times in ns since `sent` on `clock`."""
 
-    __slots__ = ("_clock", "_in_tunnel", "_request", "_sent", "_spans", "answered")
+    __slots__ = ("_clock", "_in_tunnel", "_request", "_sent", "_spans", "answered", "before_waiting", "waits")
 
     def __init__(self, clock: Callable[[], int], sent: int) -> None:
         self._clock = clock
@@ -52,6 +55,10 @@ class Connection:
         self._request: weakref.ref[httpx2.Request] | None = None
         self.answered: int | None = None
         """When its response's headers had come."""
+        self.before_waiting: Callable[[], None] | None = None
+        """What is to be done as soon as the application has to wait anyway."""
+        self.waits = False
+        """It has to: for a connection, or for the response to what was sent."""
 
     def begin(self, request: httpx2.Request) -> None:
         """A request is about to be sent: what was said of one before is no longer of interest."""
@@ -78,6 +85,7 @@ class Connection:
 
     def _started(self, phase: str, step: str, now: int, info: Mapping[str, Any]) -> None:
         spans = self._spans
+        self.waits = phase in ("connect", "headers")
         if step == "send_request_headers":
             self._in_tunnel = getattr(info.get("request"), "method", None) == b"CONNECT"
             if self._in_tunnel:  # what TLS there was is the proxy's own
@@ -120,6 +128,8 @@ class _Trace:
         for connection in self.connections:
             with suppress(Exception):  # another httpcore2 than we know: its steps are not recorded
                 connection.note(event, info)
+            if connection.waits and connection.before_waiting is not None:
+                connection.before_waiting()
         return self.theirs(event, info)
 
 
@@ -160,26 +170,27 @@ def traced(request: httpx2.Request, connection: Connection, *, is_async: bool) -
         request.extensions = extensions
 
 
-def install(client: object) -> None:
+def install(client: object) -> bool:
     """Have the HTTP client, if it is one, tell the attempts that are being recorded; once, however often called.
 
-    Ours see a request after the user's hooks, which may set a `trace`, and a response before them, as they
-    may read it. The lists are replaced, because another thread may be going through the old ones.
+    True: its transport is one that tells each step. Ours see a request after the user's hooks, which may set a
+    `trace`, and a response before them, as they may read it. The lists are replaced, because another thread may
+    be going through the old ones.
     """
     if isinstance(client, httpx2.Client):
         request_hook, response_hook = _on_request, _on_response
     elif isinstance(client, httpx2.AsyncClient):
         request_hook, response_hook = _on_request_async, _on_response_async
     else:
-        return
+        return False
     hooks = client.event_hooks
-    if request_hook in hooks["request"] and response_hook in hooks["response"]:
-        return
-    with _installing:
-        if request_hook not in hooks["request"]:
-            hooks["request"] = [*hooks["request"], request_hook]
-        if response_hook not in hooks["response"]:
-            hooks["response"] = [response_hook, *hooks["response"]]
+    if request_hook not in hooks["request"] or response_hook not in hooks["response"]:
+        with _installing:
+            if request_hook not in hooks["request"]:
+                hooks["request"] = [*hooks["request"], request_hook]
+            if response_hook not in hooks["response"]:
+                hooks["response"] = [response_hook, *hooks["response"]]
+    return type(getattr(client, "_transport", None)) in _TELLING
 
 
 def _trace(request: httpx2.Request, connections: tuple[Connection, ...], nothing: Callable[..., Any]) -> None:

@@ -10,10 +10,11 @@ import httpx2
 from recorder.core.fingerprint import attempt_of
 
 from . import credentials
-from .body import AsyncBody, SyncBody, Watch, watch_response
+from .body import AsyncBody, SyncBody, watch_response
 from .calls import Calls
 from .middleware import Tap
 from .phases import traced
+from .watch import Watch
 
 
 class Sender:

@@ -18,7 +18,7 @@ from anthropic import Anthropic, APIStatusError
 from recorder.server.journal import Streams
 from recorder.server.proxy import Proxy, ProxyTap
 from recorder.server.upstream import Pool, origin_of
-from recorder.tap.body import Watch
+from recorder.tap.watch import Watch
 from recorder.testing import Reply, Upstream
 from tests.server.running import (
     ASK,

@@ -19,7 +19,8 @@ import pytest
 import recorder
 from recorder.core.records import Bytes, Gap
 from recorder.log.streams import Stream
-from recorder.tap.body import SyncBody, Watch
+from recorder.tap.body import SyncBody
+from recorder.tap.watch import Watch
 from recorder.testing import ManualClock, Reply, Upstream, message_events
 
 ASK: dict[str, Any] = {"model": "claude-test", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}

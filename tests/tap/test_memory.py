@@ -12,7 +12,7 @@ import pytest
 
 import recorder
 from recorder.core.attempt import Attempt
-from recorder.tap.body import Watch
+from recorder.tap.watch import Watch
 
 from .test_faults import read
 
