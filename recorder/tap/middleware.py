@@ -308,8 +308,7 @@ class Tap(Middleware):
         watch.failed(watch.clock(), 0, error)
 
     def _begin(self, request: APIRequest, call_next: object, *, shared: bool = False) -> Watch | None:
-        """`shared`: other tasks may change what the request is made of while this one connects (SDK 2 has a copy of
-        it, earlier ones have not)."""
+        """`shared`: other tasks may change what it is made of while this one connects. (SDK 2 keeps a copy.)"""
         try:
             call = call_of(request, self.new_id)
             if not self.wants(call):
