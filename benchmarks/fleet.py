@@ -16,7 +16,7 @@ from simulation import FIGURES, MEAN_S, MINUTES, PEAK, Fleet, Told, merged, simu
 
 SCALE = Path(__file__).parents[1] / "recorder" / "analytics" / "SCALE.md"
 SEED = 20_261_121
-FLEETS = {"1 million a day": Fleet(1_000_000), "1 billion a day": Fleet(1_000_000_000)}
+FLEETS = {"1 million": Fleet(1_000_000), "1 billion": Fleet(1_000_000_000)}
 NOON = 3 * MINUTES + 12 * 60
 """Of the fourth day."""
 HOUR = 60
@@ -86,7 +86,7 @@ def hosts(told: dict[str, Told]) -> str:
         }
         for row, cell in cells.items():
             rows.setdefault(row, []).append(cell)
-    return table(["", *told], [[row, *cells] for row, cells in rows.items()])
+    return table(["streams a day", *told], [[row, *cells] for row, cells in rows.items()])
 
 
 def storage(told: dict[str, Told]) -> str:
@@ -103,13 +103,17 @@ def storage(told: dict[str, Told]) -> str:
             day = one.events / one.hosts * FLEETS[name].hosts * weight
             row += [number(day, "B"), number(day * 30, "B")]
         rows.append(row)
-    return table(["", *(f"{name}, {span}" for name in told for span in ("a day", "30 days"))], rows)
+    return table(["streams a day", *(f"{name}, {span}" for name in told for span in ("a day", "30 days"))], rows)
 
 
 def objects() -> str:
     rows: list[list[str]] = []
     for name, fleet in FLEETS.items():
-        for said, minutes in (("256 MiB or a day", MINUTES), ("256 MiB or an hour", 60), ("or 5 minutes", 5)):
+        for said, minutes in (
+            ("256 MiB or a day", MINUTES),
+            ("256 MiB or an hour", 60),
+            ("256 MiB or 5 minutes", 5),
+        ):
             one = simulate(replace(fleet, rotate_minutes=minutes), seed=SEED)
             all_of = fleet.hosts / one.hosts
             segments = sum(map(len, one.segments)) * all_of
@@ -121,7 +125,13 @@ def objects() -> str:
             delay = f"{span(one.delay(0.5) * 60)}; {span(one.delay(0.99) * 60)}"
             cells = [*map(number, row), span(markers * ROUND_TRIP_S), number(moved, "B"), delay]
             rows.append([f"{name}; {said}", *cells])
-    head = ["streams; a segment is over after", "segments", "PUTs", "objects, merged", "LISTs of a `compact`"]
+    head = [
+        "streams a day; a segment is over after",
+        "segments",
+        "PUTs",
+        "objects, merged",
+        "LISTs of a `compact`",
+    ]
     head += ["GETs of it", "these, one by one", "bytes it reads, and puts", "until in the lake, p50; p99"]
     return table(head, rows)
 
@@ -129,7 +139,7 @@ def objects() -> str:
 def outages() -> str:
     rows: list[list[str]] = []
     for hours, disk, kept in OUTAGES:
-        fleet = replace(FLEETS["1 billion a day"], rotate_minutes=HOUR, disk=disk * 10**9)
+        fleet = replace(FLEETS["1 billion"], rotate_minutes=HOUR, disk=disk * 10**9)
         fleet = replace(fleet, outage=(NOON, hours * HOUR), keep_minutes=kept * MINUTES)
         one = simulate(fleet, seed=SEED, days=8)
         assert one.streams == one.shipped + one.lost
