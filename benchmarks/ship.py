@@ -138,9 +138,9 @@ def merge(lake: Path) -> None:
     taken: list[float] = []
     with cpu(taken):
         [one] = compact_lake(Store(str(lake)))
-    print(
-        f"compact, a core: {one.bytes / taken[0] / 1e6:.0f} MB/s of {one.objects} objects into {one.objects_after}"
-    )
+    if one.objects_after < one.objects:
+        said = f"{one.bytes / taken[0] / 1e6:.0f} MB/s of {one.objects} objects into {one.objects_after}"
+        print(f"compact, a core: {said}")
 
 
 def fastest(work: Callable[[], Any]) -> tuple[float, float]:
