@@ -17,6 +17,7 @@ from recorder.analytics.lake import rewrite, store
 from recorder.analytics.lake.layout import Claim, Generation, Shipped
 from recorder.analytics.lake.rows import ORDER
 from recorder.analytics.lake.store import Store
+from tests.analytics.lake import ddl
 from tests.analytics.lake.lakes import segment, ship
 from tests.analytics.lake.test_ship import kinds
 
@@ -24,6 +25,7 @@ PATH = Path(store.__file__).parents[1] / "LAKE.md"
 TEXT = PATH.read_text("utf-8")
 TABLE = re.compile(r"(?<=<!-- tables -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
+CLUSTER = re.compile(r"(?<=<!-- clickhouse -->\n).*?(?=<!-- end clickhouse -->)", re.DOTALL)
 DIFFERENT = re.compile(r"(?<=<!-- differences -->\n).*?(?=<!-- end differences -->)", re.DOTALL)
 
 
@@ -52,6 +54,10 @@ def differences() -> str:
     return "".join(lines)
 
 
+def cluster(full: Path) -> str:
+    return ddl.render({table: columns(full, table) for table in TABLES})
+
+
 def shipped(directory: Path) -> str:
     path = segment(directory / "r" / "a.jsonl", "9f2c1e7a40b3d586", kinds())
     captures: tuple[Capture, ...] = ("timing", "full")
@@ -70,6 +76,10 @@ def lakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_columns_are_those_of_shipped_files(lakes: Path) -> None:
     assert TABLE.search(TEXT) is not None
     assert TABLE.findall(TEXT) == [render(lakes / "timing", lakes / "full")]
+
+
+def test_the_tables_of_a_cluster_have_the_columns_of_shipped_files(lakes: Path) -> None:
+    assert CLUSTER.findall(TEXT) == [cluster(lakes / "full")]
 
 
 def test_the_differences_of_engines_are_those_of_the_program() -> None:
@@ -109,6 +119,7 @@ def test_the_queries_in_the_text_run(lakes: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        tables = shipped(Path(name))
-    PATH.write_text(DIFFERENT.sub(lambda _: differences(), TABLE.sub(lambda _: tables, TEXT)), "utf-8")
+        written = TABLE.sub(lambda _: shipped(Path(name)), TEXT)
+        written = CLUSTER.sub(lambda _: cluster(Path(name, "full")), written)
+    PATH.write_text(DIFFERENT.sub(lambda _: differences(), written), "utf-8")
     sys.stdout.write(f"{PATH}\n")
