@@ -17,7 +17,8 @@ from .tables import database_option, load, query_errors
 from .text import number
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_ENGINE = "Who answers: clickhouse://local, of a lake.  [default: DuckDB, of recordings]"
+_ENGINES = "clickhouse://local, spark://local or spark://HOST:PORT"
+_ENGINE = f"Who answers, of a lake: {_ENGINES}.  [default: DuckDB, of recordings]"
 _NUMBERS = frozenset([*_INTEGERS, *(f"U{name}" for name in _INTEGERS), "FLOAT", "DOUBLE"])
 
 
@@ -41,13 +42,16 @@ def sql(
     new is loaded first. It holds no text: queries that ask for data, text or request read the recordings.
 
     With --engine clickhouse://local PATH is the URL of a lake that recorder ship filled, and ClickHouse answers,
-    in this process: the query is turned into its dialect. That needs sse-recorder[clickhouse].
+    in this process: the query is turned into its dialect. That needs sse-recorder[clickhouse]. So does Spark:
+    with spark://HOST:PORT the workers of a standalone cluster read the lake, with spark://local this machine. That
+    needs sse-recorder[spark] and Java 17.
 
     \b
     recorder sql "FROM streams" recordings/
     recorder sql "SELECT model, count(*) n, median(ttft_s) ttft_p50_s FROM streams GROUP BY model" recordings/
     recorder sql "FROM stalls ORDER BY stall_s DESC LIMIT 10" recordings/ --format csv
     recorder sql "FROM streams" s3://bucket/lake --engine clickhouse://local
+    recorder sql "FROM streams" /mnt/lake --engine spark://10.0.0.7:7077
     """
     with query_errors():
         if engine is not None:
@@ -60,19 +64,24 @@ def sql(
 def _ask_engine(engine: str, query: str, paths: Sequence[str], output: Format) -> None:
     from recorder.analytics.dialects import Untranslatable
     from recorder.analytics.lake.engines import CLICKHOUSE, ClickHouse
+    from recorder.analytics.lake.spark import NoEngine, Spark
     from recorder.analytics.lake.store import Store
 
     from .lakes import store_errors
 
-    if engine != CLICKHOUSE:
-        raise click.UsageError(f"--engine {engine}: it is {CLICKHOUSE}")
+    if engine != CLICKHOUSE and not engine.startswith("spark://"):
+        raise click.UsageError(f"--engine {engine}: it is {_ENGINES}")
     if len(paths) != 1:
         raise click.UsageError("--engine takes one lake")
-    with store_errors(), ClickHouse(Store(paths[0])) as clickhouse:
+    with store_errors():
         try:
-            print_answer(clickhouse.query(query), output)
+            store = Store(paths[0])
+            with ClickHouse(store) if engine == CLICKHOUSE else Spark(store, engine) as one:
+                print_answer(one.query(query), output)
         except Untranslatable as error:
             raise Failure(str(error), Exit.SQL) from None
+        except NoEngine as error:
+            raise Failure(str(error), Exit.USAGE) from None
 
 
 def print_answer(answer: Answer, output: Format) -> None:

@@ -72,7 +72,7 @@ def test_every_difference_is_told_with_its_reason_and_makes_one() -> None:
         assert set(difference.inexact) <= set(difference.instead), name
     marks = {
         "quantile": "quantile_cont(", "whole": "::BIGINT", "microseconds": "to_microseconds", "range": "range(1000)",
-        "each": "FOR i IN", "list_median": "list_median", "sorted": "list(ttft_s ORDER BY", "hash": "hash(",
+        "each": "FOR i IN", "list_median": "list_median", "sorted": "list(ttft_s ORDER BY", "hash": "hash(", "divide": " / ",
         "order": "ORDER BY n DESC, model", "macro": "FROM goodput", "frame": "OVER last_ones",
     }  # fmt: skip
     assert marks.keys() == DIFFERENCES.keys()

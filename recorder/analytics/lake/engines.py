@@ -31,18 +31,27 @@ _FILES = {"schema_inference_mode": "'union'", "schema_inference_make_columns_nul
 """Objects of several versions are read together, by name."""
 
 
+def counting(store: Store) -> dict[str, list[str]]:
+    """By table, the names of the objects that count. Raises StoreError, RecordingError where there are none."""
+    found = list(states(store))
+    if not any(state.holders for state in found):
+        raise RecordingError(store.url, "no lake there", "recorder ship makes one")
+    return {table: [name for state in found for name in objects(state, table)] for table in TABLES}
+
+
+def view_of(table: str) -> str:
+    """What the rows of a table are called there: of `calls` there may be some that do not count."""
+    return "shipped_calls" if table == "calls" else table
+
+
 @contextmanager
 def local_files(store: Store) -> Generator[Path]:
     """The objects that count, table by table, as files of this disk: `DIRECTORY/TABLE/*.parquet`. Raises
     StoreError, and RecordingError where there are none."""
     with TemporaryDirectory(prefix="recorder-") as name:
         directory = Path(name)
-        found = list(states(store))
-        if not any(state.holders for state in found):
-            raise RecordingError(store.url, "no lake there", "recorder ship makes one")
-        for table in TABLES:
+        for table, names in counting(store).items():
             (directory / table).mkdir()
-            names = [name for state in found for name in objects(state, table)]
             for n, name in enumerate(names):
                 _get(store, name, directory / table / f"{n}.parquet")
         yield directory
@@ -90,10 +99,9 @@ class ClickHouse:
             self._session.query(f"SET {name} = {_literal(value)}")
         settings = ", ".join(f"{name} = {value}" for name, value in _FILES.items())
         for table in TABLES:
-            view = "shipped_calls" if table == "calls" else table
             files = _literal(os.fspath(directory / table / "*.parquet"))
             query = f"SELECT * FROM file({files}, Parquet) SETTINGS {settings}"  # noqa: S608 - names of ours
-            self._session.query(f"CREATE OR REPLACE VIEW {view} AS {query}")
+            self._session.query(f"CREATE OR REPLACE VIEW {view_of(table)} AS {query}")
         self._session.query(f"CREATE OR REPLACE VIEW calls AS {translate(CALLS, 'clickhouse')}")
 
     def query(self, query: str) -> Answer:

@@ -9,7 +9,7 @@ WITH labelled AS (
 ),
 
 variants AS (
-    SELECT variant, count(*) AS n, row_number() OVER (ORDER BY n DESC, variant) AS place
+    SELECT variant, count(*) AS n, row_number() OVER (ORDER BY count(*) DESC, variant) AS place
     FROM labelled
     WHERE variant IS NOT NULL
     GROUP BY variant
