@@ -1,8 +1,9 @@
 """Recordings to tables, and questions to these: `python benchmarks/load.py DIRECTORY`, as generate.py wrote it.
 
 Times are given beside DuckDB's own bare `read_json` scan of the header columns of the same files, in the same
-run: the ratio is what counts. CPU is that of the process, wall what a watch would show. With `--others`, pandas
-and Polars (if they are installed) answer the same two questions from the same files.
+run: the ratio is what counts. CPU is that of the process, wall what a watch would show; of several runs, the
+fastest. With `--others`, pandas and Polars (if they are installed) answer the same two questions from the same
+files (load_others.py).
 
 The last segment is cut by a hundredth of all bytes at first, so that there is something new to load; it is whole
 again at the end.
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -42,6 +44,13 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu, peak / 1024]))
 """
 TTFT = "SELECT model, count(ttft_s), quantile_cont(ttft_s, [0.5, 0.95, 0.99]) FROM streams GROUP BY model"
+BY_MODEL = """
+SELECT quantile_cont(ttft_s, [0.5, 0.95, 0.99])
+FROM streams
+WHERE ttft_s IS NOT NULL
+GROUP BY model
+ORDER BY model
+"""
 GAPS = "SELECT quantile_cont(gap_s, [0.5, 0.95, 0.99]) FROM events"
 COUNTED = "FROM gap_quantiles([0.5, 0.95, 0.99])"
 
@@ -86,59 +95,57 @@ def cut(file: Path, size: int) -> bytes:
     return rest
 
 
-def others(files: list[Path]) -> None:
-    names = [str(file) for file in files]
-    if importlib.util.find_spec("polars"):
-        import polars as pl
+def others(files: list[Path], database: Database, share: int) -> None:
+    """The same two questions put to Polars, and to pandas (of the first `share` files)."""
+    for name, few in (("polars", files), ("pandas", files[:share])):
+        if not importlib.util.find_spec(name):
+            continue
+        size = sum(file.stat().st_size for file in few)
+        command = [sys.executable, Path(__file__).with_name("load_others.py"), name, *few]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        told = json.loads(done.stdout.splitlines()[-1])
+        ours = answers(few, database if few == files else None)
+        print(
+            f"{name}, both questions from {len(few)} of {len(files)} files ({size / 1e9:.2f} GB):"
+            f" {told['wall']:.1f} s wall, {told['cpu']:.1f} s CPU, {told['peak']:.0f} MiB;"
+            f" same answers: {close(told['answers'], ours)}"
+        )
 
-        def with_polars() -> None:
-            lines = pl.scan_ndjson(
-                names, schema={name: pl.String if kind == "VARCHAR" else pl.Int64 for name, kind in HEADER.items()}
-            )
-            output = lines.filter((pl.col("event") == "content_block_delta") & (pl.col("chars") > 0))
-            output.group_by("stream").agg(pl.col("at").min()).select(pl.col("at").quantile(0.95)).collect()
-            ordered = output.sort("stream", "seq").with_columns(gap=pl.col("at").diff().over("stream", "block"))
-            ordered.filter(pl.col("chunk").diff().over("stream") > 0).select(
-                pl.col("gap").quantile(0.95)
-            ).collect()
 
-        print(f"Polars, both questions from the files: {fastest(with_polars, 1) / 1000:.2f} s")
-    if importlib.util.find_spec("pandas"):
-        import pandas as pd
+def answers(files: list[Path], database: Database | None) -> list[list[float]]:
+    """p50, p95, p99 in s: of the time to first token by model, by its name; of all gaps."""
+    tables = Tables(files, report=print, database=database, note=print)
+    return [row[0] for query in (BY_MODEL, GAPS) for row in tables.query(query).rows]
 
-        def with_pandas() -> None:
-            parts = [
-                part[list(HEADER)] for name in names for part in pd.read_json(name, lines=True, chunksize=200_000)
-            ]
-            lines = pd.concat(parts)
-            output = lines[(lines["event"] == "content_block_delta") & (lines["chars"] > 0)].sort_values(
-                ["stream", "seq"]
-            )
-            output.groupby("stream")["at"].min().quantile(0.95)
-            gaps = output.groupby(["stream", "block"])["at"].diff()
-            gaps[output.groupby("stream")["chunk"].diff() > 0].quantile(0.95)
 
-        print(f"pandas, both questions from the files: {fastest(with_pandas, 1) / 1000:.2f} s")
+def close(one: list[list[float]], other: list[list[float]]) -> bool:
+    pairs = zip(chain.from_iterable(one), chain.from_iterable(other), strict=True)
+    return len(one) == len(other) and all(abs(a - b) <= 1e-9 * max(a, 1) for a, b in pairs)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--others", action="store_true")
+    parser.add_argument("--share", type=int, default=10, help="how many files pandas gets: it is slow")
+    parser.add_argument("--times", type=int, default=1, help="how often to load, in turns with the scan")
     asked = parser.parse_args()
     files = find_segments(asked.directory)
     size = sum(file.stat().st_size for file in files)
     database = asked.directory / "benchmark.duckdb"
-    database.unlink(missing_ok=True)
     rest = cut(files[-1], size // 100)
     try:
-        scans = [bare_scan(files) for _ in range(3)]
-        wall, cpu, peak = load(asked.directory, database)
-        scans += [bare_scan(files) for _ in range(2)]
+        scans, loads = [bare_scan(files)], []
+        for _ in range(asked.times):
+            database.unlink(missing_ok=True)
+            loads.append(load(asked.directory, database))
+            scans.append(bare_scan(files))
     finally:
         with files[-1].open("ab") as file:
             file.write(rest)
-    scan_wall, scan_cpu = min(one for one, _ in scans), min(one for _, one in scans)
+    scan_wall, scan_cpu = (min(column) for column in zip(*scans, strict=True))
+    wall, cpu = (min(column) for column in list(zip(*loads, strict=True))[:2])
+    peak = max(peak for _, _, peak in loads)
     news_wall, news_cpu, _ = load(asked.directory, database)
     print(f"{size / 1e9:.2f} GB; bare scan {scan_wall:.2f} s wall, {scan_cpu:.2f} s CPU")
     print(
@@ -155,10 +162,13 @@ def main() -> None:
     print(f"gaps, pooled, counted: {fastest(lambda: list(tables.query(COUNTED).rows)):.1f} ms")
     run = "from recorder_cli.main import run; run()"
     command = [sys.executable, "-c", run, "stats", str(asked.directory), "--db", str(database)]
+    before = os.times()
     stats = fastest(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), 3)
-    print(f"recorder stats, from the shell: {stats / 1000:.2f} s")
+    after = os.times()
+    used = (after.children_user + after.children_system - before.children_user - before.children_system) / 3
+    print(f"recorder stats, from the shell: {stats / 1000:.2f} s wall, {used:.2f} s CPU")
     if asked.others:
-        others(files)
+        others(files, Database(database), asked.share)
     print(f"(load averages {os.getloadavg()})")
 
 

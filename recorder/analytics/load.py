@@ -84,7 +84,8 @@ def create(connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, "tables")
     connection.execute("INSERT INTO loaded.meta VALUES (?)", [sql_version()])
     run(connection, "load/lines")
-    for step in ("controls", *_STEPS):
+    connection.execute("SET VARIABLE sources = []::INTEGER []")
+    for step in _STEPS:
         run(connection, f"load/{step}")
     run(connection, "load/tables")
     for name in views():
@@ -200,9 +201,12 @@ class Loader:
         connection = self._connection
         run(connection, "load/lines")
         connection.execute("SET VARIABLE sources = ?", [[source.source for source, _ in batch]])
-        if not read(connection, [piece for _, piece in batch], object_size, "load/read"):
+        pieces = [piece for _, piece in batch]
+        if not read(connection, pieces, object_size, "load/read"):
             return False
-        run(connection, "load/controls")
+        strange = connection.execute(_IS_STRANGE).fetchall() == [(True,)]
+        if strange and not read(connection, pieces, object_size, "load/strange"):
+            return False
         return connection.execute(_IS_ODD, {"format": FORMAT, "version": VERSION, "sane": SANE_NS}).fetchall() == [
             (False,)
         ]
@@ -227,7 +231,7 @@ class Loader:
                 run(connection, f"load/{step}")
             for problem in problems:
                 self._note(batch[0][0], problem)
-        [(events,)] = connection.execute("SELECT count(*) FROM lines WHERE role IN ('output', 'event')").fetchall()
+        [(events,)] = connection.execute(_EVENTS).fetchall()
         size = sum(piece.end - piece.start for _, piece in batch)
         done = self._progress
         self._progress = Progress(done.bytes + size, max(done.total, done.bytes + size), done.events + events)
@@ -260,26 +264,32 @@ def _in_order(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 _Batch = list[tuple[Source, Piece]]
+_IS_STRANGE = """
+SELECT
+    EXISTS (FROM (SELECT DISTINCT n FROM lines) WHERE n NOT IN (SELECT n FROM numbered))
+    OR EXISTS (FROM (SELECT DISTINCT spelt FROM lines) WHERE spelt NOT IN (SELECT spelt FROM loaded.spelling))
+"""
+_EVENTS = """
+SELECT count(*) FROM lines INNER JOIN loaded.spelling USING (spelt) WHERE role IN ('output', 'event')
+"""
 _IS_ODD = """
 SELECT
     EXISTS (
         FROM lines
-        WHERE role <> 'header' AND (
-            stream IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
-            OR coalesce(wait, 0) NOT BETWEEN -$sane AND $sane
-            OR (role IN ('output', 'event', 'bytes') AND (wait IS NULL OR chunk IS NULL))
+        WHERE n IS NULL OR seq IS NULL OR "at" IS NULL OR "at" NOT BETWEEN -$sane AND $sane
+            OR wait IS NULL OR wait NOT BETWEEN -$sane AND $sane OR chunk IS NULL
             OR (split IS NOT NULL AND NOT list_bool_and([
                 len(one) = 3 AND coalesce(abs(one[2]) <= $sane AND abs(one[3]) <= $sane, false)
                 FOR one IN split
             ]))
-        )
     )
     OR EXISTS (
         FROM controls
         WHERE CASE kind
             WHEN 'header' THEN format IS DISTINCT FROM $format OR v IS NULL OR v NOT BETWEEN 1 AND $version
             WHEN 'request' THEN stream IS NULL OR seq IS NULL OR call IS NULL OR attempt IS NULL OR wall IS NULL
-                OR mono IS NULL OR mono NOT BETWEEN -$sane AND $sane
+                OR coalesce("at" NOT BETWEEN -$sane AND $sane, true)
+                OR coalesce(mono NOT BETWEEN -$sane AND $sane, true)
             WHEN 'response' THEN status IS NULL
             WHEN 'gap' THEN chunks IS NULL
             ELSE "end" IS NULL OR complete IS NULL OR chunks IS NULL OR bytes IS NULL
@@ -295,7 +305,6 @@ def read(connection: duckdb.DuckDBPyConnection, batch: Sequence[Piece], object_s
     """Read pieces by a file of `sql/`; False, and nothing is read, when DuckDB refuses one of them."""
     files = [_escape_glob(str(piece.readable)) for piece in batch]
     connection.execute("SET VARIABLE files = ?", [files])
-    connection.execute("SET VARIABLE names = ?", [[str(piece.readable) for piece in batch]])
     connection.execute("SET VARIABLE object_size = ?", [object_size])
     try:
         run(connection, step)

@@ -184,7 +184,11 @@ def timing(records: Iterable[StreamRecord]) -> Timing:
 
 def stalls(records: Iterable[StreamRecord], threshold_s: float = STALL_S) -> list[Stall]:
     """The pauses of one stream that are longer than `threshold_s`, in order; none where times are not known."""
-    stream = Stream(records)
+    return stalls_of(Stream(records), threshold_s)
+
+
+def stalls_of(stream: Stream, threshold_s: float = STALL_S) -> list[Stall]:
+    """The same of a stream whose arrivals are known."""
     if "body" in stream.unknown:
         return []
     return [_stall(stream, pause) for pause in stream.pauses if pause.ns > _ns(threshold_s)]

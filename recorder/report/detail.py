@@ -11,7 +11,7 @@ from recorder.core.arrivals import Arrival
 from recorder.core.arrivals import Stream as Arrivals
 from recorder.core.records import End, Event, Response
 from recorder.core.said import said
-from recorder.core.timing import stalls
+from recorder.core.timing import stalls_of
 from recorder.log.streams import Stream
 
 EVENTS = 20_000
@@ -50,7 +50,7 @@ def detail(stream: Stream) -> Row:
         "pings": [{"at": _s(event.at)} for event in arrivals.events if event.event == "ping"][:_MARKS],
         "stalls": [
             {"start": _round(one.start_s), "end": _round(one.start_s + one.stall_s), "kind": one.kind}
-            for one in stalls(stream.records)[:_MARKS]
+            for one in stalls_of(arrivals)[:_MARKS]
         ],
         "blocks": {str(index): block.type for index, block in arrivals.blocks.items()},
         "frames": _frames(arrivals.outputs),

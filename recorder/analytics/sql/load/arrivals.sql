@@ -19,12 +19,9 @@ SET preserve_insertion_order = true;
 
 CREATE OR REPLACE TEMP TABLE arrivals AS
 WITH moments AS (
-    SELECT n, seq, 0 AS part, l."at", wait, chunk, w.role, word, block, chars
+    SELECT n, seq, 0 AS part, l."at", wait, chunk, role, word, block, chars
     FROM lines AS l
-    INNER JOIN numbered USING (stream)
-    INNER JOIN loaded.words AS w
-        ON w.role::VARCHAR = l.role AND w.event IS NOT DISTINCT FROM l.event AND w.delta IS NOT DISTINCT FROM l.delta
-    WHERE NOT coalesced
+    INNER JOIN loaded.spelling USING (spelt)
     UNION ALL BY NAME
     -- before it, the chunks that ended inside a record: part -n .. -1; split holds (offset, at, wait)
     SELECT
@@ -37,7 +34,6 @@ WITH moments AS (
         'bytes'::loaded.role AS role,
         0 AS word
     FROM (SELECT *, unnest(range(-len(split), 0))::INTEGER AS part FROM lines WHERE split IS NOT NULL)
-    INNER JOIN numbered USING (stream)
     UNION ALL BY NAME
     SELECT n, seq, part, a."at", wait, chunk, role, word - coalesced::INTEGER AS word, block, chars
     FROM loaded.arrivals AS a

@@ -1,58 +1,153 @@
--- Reads the files in the variable `files` into `lines`; `names` are the same without the escapes of a glob, `sources`
--- the numbers by which these files are known, `object_size` half of what a line may have in bytes. The types are
--- given and never inferred: inference is slow, and guesses columns wrong that are empty so far. What few lines have
--- is packed into one column: a table with a column for each of them takes twice as long.
+-- Reads the files in the variable `files` into `lines` and `controls`; `object_size` is half of what a line may have
+-- in bytes. The types are given and never inferred: inference is slow, and guesses columns wrong that are empty so far.
+-- Each column costs, be it empty: what events do not have is read from the other lines alone, in a second pass that
+-- parses no others.
 INSERT INTO lines BY NAME
 SELECT
-    CASE
-        WHEN kind = 'event' AND chars > 0 AND (
-            event = 'content_block_delta' AND delta IS DISTINCT FROM 'signature_delta' OR event = 'content_block_start'
-        ) THEN 'output'
-        ELSE kind
-    END AS role,
-    stream,
+    CASE WHEN stream IS NOT NULL THEN hash(stream) END AS n,
+    hash(kind, event, delta, chars > 0) AS spelt,
     seq,
     l."at",
-    CASE WHEN kind IN ('event', 'bytes') THEN wait ELSE coalesce(wait, 0) END AS wait,
-    CASE kind WHEN 'response' THEN -1 WHEN 'gap' THEN -2 WHEN 'end' THEN chunks ELSE chunk END AS chunk,
-    event,
+    wait,
+    chunk,
     block,
-    delta,
     chars,
     split,
-    CASE
-        WHEN len(getvariable('sources')) = 1 THEN getvariable('sources')[1]
-        ELSE getvariable('sources')[list_position(getvariable('names'), filename)]
-    END AS source,
-    CASE
-        WHEN kind NOT IN ('event', 'bytes') THEN to_json({
-            'format': format, 'v': v, 'wall': wall, 'mono': mono, 'chunks': chunks, 'call': call, 'attempt': attempt, 'method': method,
-            'url': url, 'headers': headers, 'tags': tags, 'unknown': unknown, 'status': status, 'phases': phases, 'reused': reused,
-            'end': l."end", 'complete': complete, 'bytes': bytes, 'error': error, 'summary': summary,
-            'waited': waited, 'held': held,
-            'request': coalesce(data, CASE WHEN json_valid(text) THEN text::JSON END)
-        })
-    END AS control
+    file_index AS file
 FROM read_json(
     getvariable('files'),
     format = 'newline_delimited',
     compression = 'none',
-    filename = true,
     maximum_object_size = getvariable('object_size'),
     columns = {
         'kind': 'VARCHAR', 'stream': 'VARCHAR', 'seq': 'BIGINT', 'at': 'BIGINT', 'wait': 'BIGINT',
-        'chunk': 'BIGINT', 'chunks': 'BIGINT', 'event': 'VARCHAR', 'block': 'BIGINT', 'delta': 'VARCHAR',
-        'chars': 'BIGINT', 'split': 'BIGINT[][]',
-        'format': 'VARCHAR', 'v': 'BIGINT',
-        'wall': 'BIGINT', 'mono': 'BIGINT', 'call': 'VARCHAR', 'attempt': 'BIGINT', 'method': 'VARCHAR',
-        'url': 'VARCHAR', 'headers': 'MAP(VARCHAR, VARCHAR)', 'tags': 'MAP(VARCHAR, VARCHAR)',
-        'unknown': 'VARCHAR[]', 'data': 'JSON', 'text': 'VARCHAR',
-        'status': 'BIGINT',
-        'phases': 'STRUCT(connect BIGINT[], tunnel BIGINT[], tls BIGINT[], send BIGINT[], headers BIGINT[])',
-        'reused': 'BOOLEAN',
-        'end': 'VARCHAR', 'complete': 'BOOLEAN', 'bytes': 'BIGINT',
-        'error': 'STRUCT(type VARCHAR, message VARCHAR)', 'summary': 'JSON',
-        'waited': 'BIGINT', 'held': 'BIGINT'
+        'chunk': 'BIGINT', 'event': 'VARCHAR', 'block': 'BIGINT', 'delta': 'VARCHAR', 'chars': 'BIGINT',
+        'split': 'BIGINT[][]'
     }
 ) AS l
-WHERE kind IN ('header', 'request', 'response', 'event', 'bytes', 'gap', 'end');
+WHERE kind IN ('event', 'bytes');
+
+-- JSON casts are strict: a value of another type is refused, as it is above.
+INSERT INTO controls BY NAME
+SELECT
+    file,
+    format,
+    v::BIGINT AS v,
+    c.wait::BIGINT AS wait,
+    c.split::BIGINT [] [] AS split,
+    kind,
+    stream,
+    seq::BIGINT AS seq,
+    c."at"::BIGINT AS "at",
+    wall::BIGINT AS wall,
+    mono::BIGINT AS mono,
+    call,
+    attempt::BIGINT AS attempt,
+    method,
+    url,
+    headers::MAP(VARCHAR, VARCHAR) AS headers,
+    tags::MAP(VARCHAR, VARCHAR) AS tags,
+    unknown::VARCHAR [] AS unknown,
+    asked.model AS request_model,
+    asked.stream = 'true' AS streamed,
+    CASE WHEN json_type(asked.max_tokens) = 'UBIGINT' THEN try_cast(asked.max_tokens AS BIGINT) END AS max_tokens,
+    CASE WHEN json_type(asked.messages) = 'ARRAY' THEN json_array_length(asked.messages)::BIGINT END AS messages,
+    CASE WHEN json_type(asked.tools) = 'ARRAY' THEN json_array_length(asked.tools)::BIGINT END AS tools,
+    status::BIGINT AS status,
+    CASE
+        WHEN took IS NOT NULL THEN {
+            'connect': took['connect']::BIGINT [],
+            'tunnel': took['tunnel']::BIGINT [],
+            'tls': took['tls']::BIGINT [],
+            'send': took['send']::BIGINT [],
+            'headers': took['headers']::BIGINT []
+        }
+    END AS phases,
+    reused::BOOLEAN AS reused,
+    c."end",
+    complete::BOOLEAN AS complete,
+    bytes::BIGINT AS bytes,
+    chunks::BIGINT AS chunks,
+    CASE WHEN why IS NOT NULL THEN {'type': why['type'], 'message': why['message']} END AS error,
+    summary.id AS message_id,
+    summary.model AS model,
+    summary.stop_reason AS stop_reason,
+    loaded.tokens(summary.usage.input_tokens) AS input_tokens,
+    loaded.tokens(summary.usage.cache_read_input_tokens) AS cache_read_tokens,
+    loaded.tokens(summary.usage.cache_creation_input_tokens) AS cache_write_tokens,
+    loaded.tokens(summary.usage.output_tokens) AS output_tokens,
+    loaded.tokens(summary.usage.output_tokens_details.thinking_tokens) AS thinking_tokens,
+    summary.error.type AS api_error,
+    summary.error.message AS api_message,
+    waited::BIGINT AS waited,
+    held::BIGINT AS held
+FROM (
+    SELECT
+        *,
+        phases::MAP(VARCHAR, JSON) AS took,
+        error::MAP(VARCHAR, VARCHAR) AS why,
+        coalesce(data, from_json(
+            CASE WHEN kind = 'request' AND json_valid(text) THEN text::JSON END,
+            '{"model": "VARCHAR", "stream": "VARCHAR", "max_tokens": "JSON", "messages": "JSON", "tools": "JSON"}'
+        )) AS asked
+    FROM (
+        SELECT file, unnest(from_json(line, '{
+            "kind": "VARCHAR", "stream": "VARCHAR", "seq": "JSON", "at": "JSON", "wait": "JSON", "split": "JSON",
+            "format": "VARCHAR", "v": "JSON", "wall": "JSON", "mono": "JSON", "call": "VARCHAR", "attempt": "JSON",
+            "method": "VARCHAR", "url": "VARCHAR", "headers": "JSON", "tags": "JSON", "unknown": "JSON", "text": "VARCHAR",
+            "data": {"model": "VARCHAR", "stream": "VARCHAR", "max_tokens": "JSON", "messages": "JSON", "tools": "JSON"},
+            "status": "JSON", "phases": "JSON", "reused": "JSON", "end": "VARCHAR",
+            "complete": "JSON", "bytes": "JSON", "chunks": "JSON", "error": "JSON",
+            "summary": {"id": "VARCHAR", "model": "VARCHAR", "stop_reason": "VARCHAR", "usage": {
+                "input_tokens": "JSON", "cache_read_input_tokens": "JSON", "cache_creation_input_tokens": "JSON",
+                "output_tokens": "JSON", "output_tokens_details": {"thinking_tokens": "JSON"}
+            }, "error": {"type": "VARCHAR", "message": "VARCHAR"}},
+            "waited": "JSON", "held": "JSON"
+        }'))
+        FROM (
+            SELECT line, file_index AS file
+            FROM read_csv(
+                getvariable('files'),
+                auto_detect = false,
+                header = false,
+                delim = '\x01',
+                quote = '',
+                escape = '',
+                comment = '',
+                new_line = '\n',
+                compression = 'none',
+                max_line_size = 2 * getvariable('object_size'),
+                buffer_size = 2 * getvariable('object_size'),
+                columns = {'line': 'VARCHAR'}
+            )
+            WHERE NOT starts_with(line, '{"kind":"event"') AND NOT starts_with(line, '{"kind":"bytes"')
+        )
+    )
+    WHERE kind IN ('header', 'request', 'response', 'gap', 'end')
+) AS c;
+
+INSERT INTO lines BY NAME
+SELECT
+    CASE WHEN stream IS NOT NULL THEN hash(stream) END AS n,
+    hash(kind, NULL::VARCHAR, NULL::VARCHAR, NULL::BOOLEAN) AS spelt,
+    seq,
+    c."at",
+    coalesce(wait, 0) AS wait,
+    CASE kind WHEN 'response' THEN -1 WHEN 'gap' THEN -2 ELSE chunks END AS chunk,
+    split,
+    file
+FROM controls AS c
+WHERE kind IN ('response', 'gap', 'end');
+
+-- Those that had not ended when they were loaded may go on without a line of their own.
+INSERT INTO numbered
+SELECT stream, hash(stream)
+FROM (
+    SELECT stream
+    FROM controls
+    WHERE stream IS NOT NULL
+    UNION
+    SELECT stream
+    FROM loaded.streams
+    WHERE ended IS NULL
+);

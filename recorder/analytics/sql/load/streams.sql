@@ -7,10 +7,6 @@ CREATE OR REPLACE TEMP MACRO percentile_s(ordered, percent) AS (
     * ((len(ordered) - 1) * percent % 100)
 ) / 1e11;
 
-CREATE OR REPLACE TEMP MACRO tokens(value) AS (
-    CASE WHEN json_type(value) IN ('BIGINT', 'UBIGINT') THEN try_cast(value AS BIGINT) END
-);
-
 -- of a W3C traceparent; one that is all zeros is none
 CREATE OR REPLACE TEMP MACRO traced(header, part) AS (
     CASE
@@ -22,30 +18,31 @@ CREATE OR REPLACE TEMP MACRO traced(header, part) AS (
 );
 
 CREATE OR REPLACE TEMP TABLE new_streams AS
-WITH requests AS (
-    SELECT *
+WITH first_of AS (
+    SELECT kind, stream, min(seq) AS seq
     FROM control
+    GROUP BY kind, stream
+),
+
+requests AS (
+    SELECT control.*
+    FROM control
+    INNER JOIN first_of USING (kind, stream, seq)
     WHERE kind = 'request'
-    QUALIFY row_number() OVER (PARTITION BY stream ORDER BY seq) = 1
 ),
 
 responses AS (
-    SELECT *
+    SELECT control.*
     FROM control
+    INNER JOIN first_of USING (kind, stream, seq)
     WHERE kind = 'response'
-    QUALIFY row_number() OVER (PARTITION BY stream ORDER BY seq) = 1
 ),
 
 ends AS (
-    SELECT
-        *,
-        c."at" AS end_at,
-        json_extract(summary, '$.usage') AS usage,
-        json_extract_string(summary, '$.error.type') AS api_error,
-        coalesce(json_extract_string(summary, '$.error.message'), error.message) AS error_message
+    SELECT c.*, c."at" AS end_at, coalesce(api_message, error.message) AS error_message
     FROM control AS c
+    INNER JOIN first_of USING (kind, stream, seq)
     WHERE kind = 'end'
-    QUALIFY row_number() OVER (PARTITION BY stream ORDER BY seq) = 1
 ),
 
 dropped AS (
@@ -81,10 +78,27 @@ arrived AS (
 ),
 
 output AS (
-    SELECT n, min(a."at", 2) AS first_outputs, list_sort(list(gap) FILTER (gap IS NOT NULL)) AS gaps
+    SELECT n, min(a."at", 2) AS first_outputs
     FROM arrivals AS a
     WHERE role = 'output'
     GROUP BY n
+),
+
+paused AS MATERIALIZED (
+    SELECT n, list_sort(list(gap)) AS gaps
+    FROM arrivals
+    WHERE gap IS NOT NULL
+    GROUP BY n
+),
+
+spread AS (
+    SELECT
+        n,
+        percentile_s(gaps, 50) AS gap_p50_s,
+        percentile_s(gaps, 95) AS gap_p95_s,
+        percentile_s(gaps, 99) AS gap_p99_s,
+        gaps[-1] / 1e9 AS gap_max_s
+    FROM paused
 ),
 
 stalled AS (
@@ -139,16 +153,21 @@ joined AS (
         ends.bytes,
         ends.chunks,
         ends.end_at,
-        ends.usage,
+        ends.input_tokens,
+        ends.cache_read_tokens,
+        ends.cache_write_tokens,
+        ends.output_tokens,
+        ends.thinking_tokens,
         ends.api_error,
         ends.error.type AS exception,
         ends.error_message,
-        json_extract_string(ends.summary, '$.id') AS message_id,
-        coalesce(json_extract_string(ends.summary, '$.model'), requests.request_model) AS model,
-        json_extract_string(ends.summary, '$.stop_reason') AS stop_reason,
+        ends.message_id,
+        coalesce(ends.model, requests.request_model) AS model,
+        ends.stop_reason,
         coalesce(dropped_chunks, 0)::BIGINT AS dropped_chunks,
         arrived.* EXCLUDE (n, wait, hold),
         output.* EXCLUDE (n),
+        spread.* EXCLUDE (n),
         stalled.* EXCLUDE (n),
         -- an eager stream's reads are the tap's own
         coalesce(ends.waited, arrived.wait, 0)::HUGEINT AS wait,
@@ -156,8 +175,7 @@ joined AS (
         tool_blocks.start AS tool_start,
         tool_blocks.stop AS tool_stop,
         thinking,
-        (last_output - first_outputs[1]) / 1e9 AS stream_s,
-        tokens(json_extract(usage, '$.output_tokens')) AS output_tokens
+        (last_output - first_outputs[1]) / 1e9 AS stream_s
     FROM numbered
     LEFT JOIN requests USING (stream)
     LEFT JOIN responses USING (stream)
@@ -165,6 +183,7 @@ joined AS (
     LEFT JOIN dropped USING (stream)
     LEFT JOIN arrived USING (n)
     LEFT JOIN output USING (n)
+    LEFT JOIN spread USING (n)
     LEFT JOIN stalled USING (n)
     LEFT JOIN tool_blocks USING (n)
     LEFT JOIN thought USING (n)
@@ -243,10 +262,10 @@ SELECT
     CASE WHEN stream_s <> 0 AND output_tokens > 1 THEN stream_s / (output_tokens - 1) END AS tpot_s,
     CASE WHEN stream_s <> 0 AND output_tokens > 1 THEN output_tokens / stream_s END AS output_tps,
     CASE WHEN stream_s <> 0 THEN coalesce(output_chars, 0) / stream_s END AS output_cps,
-    percentile_s(gaps, 50) AS gap_p50_s,
-    percentile_s(gaps, 95) AS gap_p95_s,
-    percentile_s(gaps, 99) AS gap_p99_s,
-    gaps[-1] / 1e9 AS gap_max_s,
+    gap_p50_s,
+    gap_p95_s,
+    gap_p99_s,
+    gap_max_s,
     coalesce(stalls, 0) AS stalls,
     coalesce(stalled, 0) / 1e9 AS stalled_s,
     coalesce(stalls_30, 0) AS stalls_30,
@@ -265,15 +284,14 @@ SELECT
     wait / 1e9 AS wait_s,
     hold / 1e9 AS hold_s,
     coalesce(hold * 5 > last_at, false) AS consumer_bound,
-    tokens(json_extract(usage, '$.input_tokens')) AS input_tokens,
-    tokens(json_extract(usage, '$.cache_read_input_tokens')) AS cache_read_tokens,
-    tokens(json_extract(usage, '$.cache_creation_input_tokens')) AS cache_write_tokens,
+    input_tokens,
+    cache_read_tokens,
+    cache_write_tokens,
     output_tokens,
-    tokens(json_extract(usage, '$.output_tokens_details.thinking_tokens')) AS thinking_tokens,
+    thinking_tokens,
     output_tokens IS NULL AS usage_partial,
     unknown
 FROM joined;
 
 DROP MACRO temp.percentile_s;
-DROP MACRO temp.tokens;
 DROP MACRO temp.traced;
