@@ -17,10 +17,10 @@ from recorder.analytics.questions import questions
 from recorder.analytics.report import Tables
 from recorder.log.files import find_segments
 from tests.analytics.lake import ddl
+from tests.analytics.lake.answers import NAMES, SEED, asked, differences
 from tests.analytics.lake.lakes import ship
 from tests.analytics.lake.made import recording
 from tests.analytics.lake.s3 import SETTINGS as S3
-from tests.analytics.lake.test_engines import NAMES, SEED, asked, differences
 from tests.analytics.lake.test_layout import TEXT
 
 pytest.importorskip("chdb", reason="needs chdb: pip install 'sse-recorder[clickhouse]'")
