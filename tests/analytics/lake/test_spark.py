@@ -17,7 +17,6 @@ from urllib.request import urlopen
 
 import pytest
 
-from benchmarks.standalone import Cluster, Process, cluster
 from recorder.analytics.lake import spark as module
 from recorder.analytics.lake.rewrite import compact
 from recorder.analytics.lake.spark import LOCAL, NoEngine, Spark
@@ -27,6 +26,7 @@ from recorder.log.files import find_segments
 from tests.analytics.lake import s3
 from tests.analytics.lake.answers import all_differences, made, tables_of, traps
 from tests.analytics.lake.lakes import segment, ship
+from tests.analytics.lake.standalone import Cluster, Process, cluster
 from tests.analytics.lake.test_layout import PATH as LAKE
 from tests.cli import recordings
 from tests.cli.command import recorder as command
