@@ -250,6 +250,6 @@ def _errors(make: Callable[[str], Exception]) -> Generator[None]:
 
 
 def _said(error: Exception) -> str:
-    """Its first line; of what Java raised, without where Python was."""
-    lines = str(getattr(error, "java_exception", error)).splitlines()
-    return lines[0].strip().rstrip(";") if lines else type(error).__name__
+    """Its first line that says anything; of what Java raised, without where Python was."""
+    lines = [line.strip() for line in str(getattr(error, "java_exception", error)).splitlines() if line.strip()]
+    return lines[0].rstrip(";") if lines else type(error).__name__

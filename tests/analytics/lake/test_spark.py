@@ -189,6 +189,7 @@ def test_on_this_machine_what_counts_is_read_and_errors_are_one_line(
         assert ([*struct], numbers, type(tags)) == (["a", "timestamp"], [1, 2.5], dict)
         for query, said in {
             "SELECT nope FROM streams": "`nope` cannot be resolved",
+            "SELEC": "Syntax error at or near",
             "SELECT 1 // (count(*) - count(*)) FROM streams": "Division by zero",
             "SELECT sum(wall_ns) FROM events JOIN streams USING (stream)": "overflow",
         }.items():
