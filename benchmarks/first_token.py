@@ -10,18 +10,15 @@ answer comes while all is still warm.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import socket
 import tempfile
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from statistics import median, quantiles
 
 import anthropic
 from feed import ASK
-from live import HEAD
+from live import HEAD, served
 
 import recorder
 from recorder.testing import encode_event, message_events
@@ -62,21 +59,6 @@ def _serve(listening: socket.socket, first_s: float) -> None:
         threading.Thread(target=_answer, args=(connection, first_s), daemon=True).start()
 
 
-@contextmanager
-def upstream(first_s: float) -> Generator[str]:
-    """The URL of a server in a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        process = multiprocessing.get_context("fork").Process(
-            target=_serve, args=(listening, first_s), daemon=True
-        )
-        process.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            process.terminate()
-            process.join()
-
-
 def first_token(client: anthropic.Anthropic) -> float:
     """µs from the call to the first text, without those that the server held it."""
     start = time.perf_counter_ns()
@@ -93,7 +75,7 @@ def main() -> None:
     parser.add_argument("--first", type=float, default=0.05)
     options = parser.parse_args()
     with (
-        upstream(options.first) as url,
+        served(_serve, options.first) as url,
         tempfile.TemporaryDirectory() as directory,
         recorder.Tap(directory) as tap,
     ):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 
 from feed import chunks
 
@@ -71,18 +71,21 @@ def _serve(listening: socket.socket, events: int, gap_s: float, together: int) -
 
 
 @contextmanager
-def upstream(events: int, gap_s: float, *, together: int = 1) -> Generator[str]:
-    """The URL of a server that answers with a message of about `events` events, `gap_s` apart.
-
-    No event is sent before `together` requests have come, and then before as many again.
-    """
+def served(serve: Callable[..., None], *given: object) -> Generator[str]:
+    """The URL of what `serve`, called with a listening socket and what is given, does in a process of its own."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
-        process = multiprocessing.get_context("fork").Process(
-            target=_serve, args=(listening, events, gap_s, together)
-        )
+        process = multiprocessing.get_context("fork").Process(target=serve, args=(listening, *given))
         process.start()
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             process.terminate()
             process.join()
+
+
+def upstream(events: int, gap_s: float, *, together: int = 1) -> AbstractContextManager[str]:
+    """The URL of a server that answers with a message of about `events` events, `gap_s` apart.
+
+    No event is sent before `together` requests have come, and then before as many again.
+    """
+    return served(_serve, events, gap_s, together)

@@ -29,7 +29,7 @@ def json_of(request: APIRequest) -> bytes:
     extra = options.extra_json
     if extra:
         data = {**cast("Mapping[str, object]", data), **extra} if isinstance(data, Mapping) else extra
-    if isinstance(data, (dict, Mapping, list, tuple)):
+    if isinstance(data, Mapping | list | tuple):
         try:
             return _ENCODER.encode(data)
         except (ValueError, OverflowError):  # half a surrogate pair, or a number beyond 64 bits

@@ -20,51 +20,17 @@ CREATE OR REPLACE TEMP TABLE lines (
 );
 
 -- controls: one row per line that is no event. All but header and request stand in `lines`, too.
-CREATE OR REPLACE TEMP TABLE controls (
-    file BIGINT,
-    format VARCHAR,
-    v BIGINT,
-    wait BIGINT,
-    split BIGINT [] [],
-    kind VARCHAR,
-    stream VARCHAR,
-    seq BIGINT,
-    "at" BIGINT,
-    wall BIGINT,
-    mono BIGINT,
-    call VARCHAR,
-    attempt BIGINT,
-    method VARCHAR,
-    url VARCHAR,
-    headers MAP(VARCHAR, VARCHAR),
-    tags MAP(VARCHAR, VARCHAR),
-    unknown VARCHAR [],
-    request_model VARCHAR,
-    streamed BOOLEAN,
-    max_tokens BIGINT,
-    messages BIGINT,
-    tools BIGINT,
-    status BIGINT,
-    phases STRUCT(connect BIGINT [], tunnel BIGINT [], tls BIGINT [], send BIGINT [], headers BIGINT []),
-    reused BOOLEAN,
-    "end" VARCHAR,
-    complete BOOLEAN,
-    bytes BIGINT,
-    chunks BIGINT,
-    error STRUCT(type VARCHAR, message VARCHAR),
-    message_id VARCHAR,
-    model VARCHAR,
-    stop_reason VARCHAR,
-    input_tokens BIGINT,
-    cache_read_tokens BIGINT,
-    cache_write_tokens BIGINT,
-    output_tokens BIGINT,
-    thinking_tokens BIGINT,
-    api_error VARCHAR,
-    api_message VARCHAR,
-    waited BIGINT,
-    held BIGINT
-);
+-- They have the columns of loaded.control, and what stands in no table.
+CREATE OR REPLACE TEMP TABLE controls AS
+SELECT
+    NULL::BIGINT AS file,
+    NULL::VARCHAR AS format,
+    NULL::BIGINT AS v,
+    NULL::BIGINT AS wait,
+    NULL::BIGINT [] [] AS split,
+    *
+FROM loaded.control
+WHERE false;
 
 -- strange: events in words that loaded.words does not have
 CREATE OR REPLACE TEMP TABLE strange (kind VARCHAR, event VARCHAR, delta VARCHAR, outputs BOOLEAN);
