@@ -1,6 +1,6 @@
 """Hundreds of concurrent async streams on real sockets: is all of it recorded, and what does the loop feel?
 
-    python benchmarks/concurrency.py [--streams 500] [--rate 5000] [--seconds 4] [--runs 3]
+    python benchmarks/concurrency.py [--streams 500] [--rate 5000] [--seconds 4] [--runs 3] [--writer process]
 
 The upstream is another process. First at `--rate` events/s over all streams, plain and tapped in turns: the lag
 of the event loop, which is how late a task wakes that sleeps for 1 ms, again and again. Then with an upstream
@@ -64,7 +64,7 @@ def compare(url: str, options: argparse.Namespace) -> None:
     lags: dict[str, list[list[float]]] = {"plain": [], "tapped": []}
     with tempfile.TemporaryDirectory() as directory:
         read = 0
-        with recorder.Tap(directory) as tap:
+        with recorder.Tap(directory, writer=options.writer) as tap:
             for _ in range(options.runs):
                 for name, which in (("plain", None), ("tapped", tap)):
                     events, took, late = asyncio.run(_run(url, options.streams, which))
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
     options = parser.parse_args()
     events = int(options.rate * options.seconds / options.streams)
     print(f"{options.streams} streams, {options.rate} events/s in all, {options.seconds:g} s, {options.runs} runs")

@@ -123,7 +123,7 @@ def test_closing_while_the_disk_blocks_waits_a_bounded_time_and_says_what_is_los
     with disks.blocked(tmp_path) as (path, _, kept):
         tap = recorder.Tap(path)
         read(tap, PARTS)
-        _wait_for(lambda: tap._writer._sink.left > 0)
+        _wait_for(lambda: tap._writer._pipeline.left > 0)
         start = time.monotonic()
         tap.close()
         assert time.monotonic() - start < 2
@@ -138,7 +138,7 @@ def test_closing_while_the_disk_blocks_waits_a_bounded_time_and_says_what_is_los
 def test_a_response_that_is_dropped_is_gone_at_once_though_its_records_wait(tmp_path: Path, seam: str) -> None:
     with disks.blocked(tmp_path) as (path, repair, _), recorder.Tap(path) as tap:
         read(tap, PARTS)
-        _wait_for(lambda: tap._writer._sink.left > 0)
+        _wait_for(lambda: tap._writer._pipeline.left > 0)
         server: httpx2.BaseTransport = Server(Body([b"data: {}\n\n"]))
         transport = recorder.TapTransport(tap, server) if seam == "transport" else server
         with anthropic.Anthropic(api_key="none", http_client=httpx2.Client(transport=transport)) as client:
