@@ -47,7 +47,8 @@ class Pattern(Struct, frozen=True):
 class Setup(Struct, frozen=True):
     """What a pipeline is made from, as plain data."""
 
-    path: str
+    path: bytes
+    """As the file system has it: any bytes may be in a name."""
     header: Header
     """But for the times and the segment's id."""
     secrets: list[str]
@@ -82,7 +83,7 @@ def setups(
         raise ValueError(
             f"writer='process' cannot call {' and '.join(refused)} of this process; use writer='thread'"
         )
-    return lambda path: Setup(str(path), header(), secrets.lasting, durability, limits, capture, kept)
+    return lambda path: Setup(os.fsencode(path), header(), secrets.lasting, durability, limits, capture, kept)
 
 
 class Learned(Struct, frozen=True, tag=True):
@@ -136,9 +137,9 @@ class CannotStart(Exception):
 
 
 class _Process:
-    """The child, and the ends of its pipes that are ours."""
+    """The child, and the ends of its pipes that are ours. `shown`: to who looks for what it writes."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, shown: bytes) -> None:
         theirs, self._to = os.pipe()
         self._from, answers = os.pipe()
         with suppress(ImportError, OSError, AttributeError):
@@ -147,7 +148,7 @@ class _Process:
             fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             self._child = subprocess.Popen(  # noqa: S603 - our own module, by the interpreter that runs this
-                [sys.executable or "python", "-P", "-m", "recorder.log.remote_main", setup.path],
+                [sys.executable or "python", "-P", "-m", "recorder.log.remote_main", shown],
                 stdin=theirs,
                 stdout=answers,
                 stderr=subprocess.DEVNULL,
@@ -160,7 +161,6 @@ class _Process:
         finally:
             os.close(theirs)
             os.close(answers)
-        self.send(setup)
 
     def send(self, what: Setup | Batch) -> None:
         """Raises OSError when there is nobody at the other end."""
@@ -217,7 +217,7 @@ class RemotePipeline:
         self._now = Stats()
 
     def __repr__(self) -> str:
-        return f"<RemotePipeline to {self._setup.path}>"
+        return f"<RemotePipeline to {os.fsdecode(self._setup.path)}>"
 
     @property
     def told(self) -> Stats:
@@ -289,7 +289,8 @@ class RemotePipeline:
     def _send(self, batch: list[_Handed], *, last: bool = False) -> bool:
         try:
             if self._process is None:
-                self._process = _Process(self._setup)
+                self._process = _Process(_shown(self._setup.path))
+                self._process.send(self._setup)
                 self._unanswered.append([])  # it says that it is ready
             self._process.send(Batch(batch, self._stats, last))
         except OSError as error:
@@ -326,6 +327,11 @@ class RemotePipeline:
         self._learned = []
         self.failing = True
         self._failed("the writer's process ended; another is started", ChildProcessError(why))
+
+
+def _shown(path: bytes) -> bytes:
+    """For a command line, which cannot have everything that a name can be tried with."""
+    return path.replace(b"\0", b"?")
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -6,6 +6,7 @@ the end of stdin, when all that was in there is written.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import signal
@@ -42,7 +43,7 @@ class _Work:
         rules = [rule if isinstance(rule, str) else re.compile(rule.pattern, rule.flags) for rule in setup.rules]
         capture = Capture(setup.capture, rules, failed=lambda error: self._failed(str(error), error))
         self.pipeline = Pipeline(
-            Path(setup.path),
+            Path(os.fsdecode(setup.path)),
             self._header,
             self._secrets,
             self._stats,
@@ -60,12 +61,12 @@ class _Work:
             self.pipeline.take(self._items(batch))
         else:
             self.pipeline.retry()
+        self._stats.writer_cpu_ns = time.process_time_ns()
         if batch.last:
             self.pipeline.close()
 
     def answer(self) -> Answer:
         problems, self._problems = self._problems, []
-        self._stats.writer_cpu_ns = time.process_time_ns()
         return Answer(self._stats, self.pipeline.failing, self.pipeline.left, problems)
 
     def _items(self, batch: Batch) -> Generator[Item]:

@@ -142,6 +142,7 @@ class Writer:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._idle = False
+        self._flushing = False
         self._closing = False
         self._open: set[str] = set()
         """Streams that have not ended. The writer's thread alone keeps count of them."""
@@ -151,8 +152,9 @@ class Writer:
         self._failure: Exception | None = None
         if self._sampling is not None:
             self._sampling.reset()
+        self._told: set[str] = set()
+        """What was logged, which is once."""
         self._left_told = False
-        self._drops_told = False
 
     def _new_pipeline(self) -> Pipeline | RemotePipeline:
         if self._remote is None:
@@ -202,12 +204,14 @@ class Writer:
     def flush(self, timeout: float = CLOSE_S) -> bool:
         """Wait until all that was queued before is written; False when it took longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
+        self._flushing = True
         while (self.queue.items or self._busy) and time.monotonic() < deadline:
             if self._thread is None or not self._thread.is_alive():
                 break
             if self._idle:
                 self._wake.set()
             time.sleep(POLL_S / 2)
+        self._flushing = False
         return not self.queue.items and not self._busy
 
     def close(self) -> None:
@@ -261,7 +265,7 @@ class Writer:
             elif self.queue.items:
                 self._drain()
                 pause = POLL_S
-            elif not self._pipeline.settled:
+            elif not self._pipeline.settled and (closing or self._flushing or not self._open):
                 self._do(lambda pipeline: pipeline.settle())
             elif closing:
                 break
@@ -329,16 +333,17 @@ class Writer:
     def _failed(self, what: str, error: Exception, *, internal: bool = False) -> None:
         if internal:
             self._failure = error
-        if self.stats.errors == 0:
+        if what not in self._told:
+            self._told.add(what)
             surprise = internal or not isinstance(error, _EXPECTED)
             log.error("recorder: %s: %s: %s", self.path, what, error, exc_info=error if surprise else None)
         self.stats.errors += 1
 
     def _tell_dropped(self) -> None:
         """A disk that blocks raises nothing: without this nobody would hear of what is missing."""
-        if self.stats.errors == 0 and not self._drops_told:
+        if not self._told:
             log.error("recorder: %s: the queue was full, records were dropped; stats() counts them", self.path)
-        self._drops_told = True
+        self._told.add("dropped")
 
     def _after_fork(self) -> None:
         """In the child of a fork: what is queued is the parent's to write; our records go to our own file."""
