@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeGuard
@@ -34,6 +34,7 @@ from .sink import Durability, Limits
 AHEAD = 64
 """Batches that may be without an answer. The pipe holds no more than `_PIPE_BYTES` of them."""
 _PIPE_BYTES = 1 << 20
+_READ_BYTES = 1 << 16
 _LENGTH_BYTES = 4
 
 
@@ -142,6 +143,7 @@ class _Process:
     def __init__(self, shown: bytes) -> None:
         theirs, self._to = os.pipe()
         self._from, answers = os.pipe()
+        self._answers = frames(self._from)
         with suppress(ImportError, OSError, AttributeError):
             import fcntl
 
@@ -172,7 +174,7 @@ class _Process:
 
     def answer(self) -> Answer:
         """The next; waits for it. Raises EOFError when there is nobody at the other end."""
-        frame = read_frame(self._from)
+        frame = next(self._answers, None)
         if frame is None:
             raise EOFError
         return _decode(frame)
@@ -209,8 +211,8 @@ class RemotePipeline:
         """Before the process is ready: all that it was given."""
         self._learned: list[str] = []
         """What it was told of `secrets`."""
-        self._unanswered: deque[list[_Handed]] = deque()
-        """The batches that have no answer yet."""
+        self._unanswered: deque[tuple[int, int]] = deque()
+        """Chunks and bytes of each batch that has no answer yet."""
         self._left = 0
         self._ended = Stats()
         """Of processes that are no more."""
@@ -232,23 +234,22 @@ class RemotePipeline:
     @property
     def left(self) -> int:
         """Lines that the disk has not taken, or that nobody knows of."""
-        return self._left + sum(map(len, self._unanswered))
+        return self._left + sum(chunks for chunks, _ in self._unanswered)
 
     def take(self, items: Iterable[Item]) -> None:
         """Hand over a batch."""
         batch = self._with_learned(items)
         if self._given is not None:
             self._given += batch
-        if not self._send(batch):
-            self._count_lost(batch)
+        self._send(batch)
         while len(self._unanswered) > AHEAD and self._process is not None:
             self._hear()
 
     def retry(self) -> None:
         """Have what the disk did not take offered to it again, or start another process."""
         self.failing = False
-        if self._send([]):
-            self.settle()
+        self._send([])
+        self.settle()
 
     def settle(self) -> None:
         """Wait for every answer."""
@@ -257,7 +258,8 @@ class RemotePipeline:
 
     def close(self) -> None:
         """Have the segment sealed, and the process ended."""
-        if self._process is not None and self._send([], last=True):
+        if self._process is not None:
+            self._send([], last=True)
             self.settle()
         process, self._process = self._process, None
         if process is not None:
@@ -270,12 +272,6 @@ class RemotePipeline:
         if process is not None:
             process.disown()
 
-    def _count_lost(self, batch: list[_Handed]) -> None:
-        for *_, item in batch:
-            if isinstance(item, bytes):
-                self._stats.dropped_chunks += 1
-                self._stats.dropped_bytes += len(item)
-
     def _with_learned(self, items: Iterable[Item]) -> list[_Handed]:
         """Items, and before each what there is to know of secrets."""
         batch: list[_Handed] = []
@@ -286,18 +282,17 @@ class RemotePipeline:
             batch.append(item)
         return batch
 
-    def _send(self, batch: list[_Handed], *, last: bool = False) -> bool:
+    def _send(self, batch: list[_Handed], *, last: bool = False) -> None:
+        chunks = [len(item[3]) for item in batch if isinstance(item[3], bytes)]
         try:
             if self._process is None:
                 self._process = _Process(_shown(self._setup.path))
                 self._process.send(self._setup)
-                self._unanswered.append([])  # it says that it is ready
+                self._unanswered.append((0, 0))  # it says that it is ready
+            self._unanswered.append((len(chunks), sum(chunks)))
             self._process.send(Batch(batch, self._stats, last))
         except OSError as error:
             self._lost(str(error))
-            return False
-        self._unanswered.append(batch)
-        return True
 
     def _hear(self) -> None:
         assert self._process is not None
@@ -321,8 +316,9 @@ class RemotePipeline:
         given, self._given = self._given, None
         if given is not None:
             raise CannotStart(why, [item for item in given if is_item(item)])
-        while self._unanswered:
-            self._count_lost(self._unanswered.popleft())
+        self._stats.dropped_chunks += sum(chunks for chunks, _ in self._unanswered)
+        self._stats.dropped_bytes += sum(size for _, size in self._unanswered)
+        self._unanswered.clear()
         self._ended, self._now, self._left = self.told, Stats(), 0
         self._learned = []
         self.failing = True
@@ -345,18 +341,14 @@ def write_frame(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def read_frame(fd: int) -> bytes | None:
-    """The next frame, waited for; None when the pipe ended, in the middle of one perhaps."""
-    head = _read(fd, _LENGTH_BYTES)
-    return None if head is None else _read(fd, int.from_bytes(head))
-
-
-def _read(fd: int, size: int) -> bytes | None:
-    parts: list[bytes] = []
-    while size:
-        part = os.read(fd, size)
-        if not part:
-            return None
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+def frames(fd: int) -> Generator[bytes]:
+    """One after the other as they come, until the pipe ends, in the middle of one perhaps."""
+    came = bytearray()
+    while True:
+        while len(came) < (size := _LENGTH_BYTES + int.from_bytes(came[:_LENGTH_BYTES])):
+            part = os.read(fd, _READ_BYTES)
+            if not part:
+                return
+            came += part
+        yield bytes(came[_LENGTH_BYTES:size])
+        del came[:size]

@@ -24,7 +24,7 @@ from recorder.core.redact import Secrets
 
 from .items import Item, Stats
 from .pipeline import Pipeline
-from .remote import Answer, Batch, Learned, Problem, Setup, is_item, read_frame, write_frame
+from .remote import Answer, Batch, Learned, Problem, Setup, frames, is_item, write_frame
 
 LAST_TRIES_S = 5.0
 """How long a disk that fails is offered the rest when the application is gone."""
@@ -86,26 +86,31 @@ class _Work:
         self._problems.append(Problem(what, said, internal))
 
 
+def _told(answer: bytes) -> bool:
+    """Whether there is somebody to hear it. If not, there may still be batches that were sent before."""
+    try:
+        write_frame(1, answer)
+    except BrokenPipeError:
+        return False
+    return True
+
+
 def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Batch).decode
-    first = read_frame(0)
+    given = frames(0)
+    first = next(given, None)
     if first is None:
         return
     work = _Work(msgspec.msgpack.decode(first, type=Setup))
-    try:
-        write_frame(1, encode(work.answer()))
-        while (frame := read_frame(0)) is not None:
-            batch = decode(frame)
-            work.do(batch)
-            write_frame(1, encode(work.answer()))
-            if batch.last:
-                return
-    except BrokenPipeError:  # nobody is there to hear it; what was sent before may still be in the pipe
-        while (frame := read_frame(0)) is not None:
-            work.do(decode(frame))
+    heard = _told(encode(work.answer()))
+    for batch in map(decode, given):
+        work.do(batch)
+        heard = heard and _told(encode(work.answer()))
+        if batch.last:
+            return
     deadline = time.monotonic() + LAST_TRIES_S
     while work.pipeline.failing and time.monotonic() < deadline:
         time.sleep(_TRY_S)

@@ -46,6 +46,8 @@ log = logging.getLogger("recorder")
 QUEUE_BYTES = 64 << 20
 """Default bound of the queue: half a minute of a stalled disk at 5,000 events/s."""
 POLL_S = 0.002
+REMOTE_POLL_S = 0.004
+"""With a process, to which each batch costs a system call more."""
 IDLE_POLL_S = 0.008
 BATCH_BYTES = 1 << 20
 RETRY_S = 1.0
@@ -204,8 +206,8 @@ class Writer:
     def flush(self, timeout: float = CLOSE_S) -> bool:
         """Wait until all that was queued before is written; False when it took longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        self._flushing = True
         while (self.queue.items or self._busy) and time.monotonic() < deadline:
+            self._flushing = True
             if self._thread is None or not self._thread.is_alive():
                 break
             if self._idle:
@@ -252,7 +254,7 @@ class Writer:
 
     def _run(self) -> None:
         self._stand_back()
-        pause = POLL_S
+        pause = IDLE_POLL_S
         while True:
             closing = self._closing
             self.stats.writer_cpu_ns = time.thread_time_ns()
@@ -264,7 +266,7 @@ class Writer:
                     break
             elif self.queue.items:
                 self._drain()
-                pause = POLL_S
+                pause = POLL_S if self._remote is None else REMOTE_POLL_S
             elif not self._pipeline.settled and (closing or self._flushing or not self._open):
                 self._do(lambda pipeline: pipeline.settle())
             elif closing:
@@ -279,7 +281,8 @@ class Writer:
                     self._wake.wait()
                 self._idle = False
                 self._stand_back()
-        self._do(lambda pipeline: pipeline.close())
+        while not self._closed_pipeline():
+            pass
 
     def _stand_back(self) -> None:
         """What woke the thread is a request that the application is about to send: its turn first."""
@@ -301,6 +304,12 @@ class Writer:
             self._remote, self._pipeline = None, self._new_local()
             self._pipeline.take(error.items)
         self._busy = self._pipeline.failing or not self._pipeline.settled
+
+    def _closed_pipeline(self) -> bool:
+        """False when it was found not to be there, and another one is."""
+        pipeline = self._pipeline
+        self._do(lambda pipeline: pipeline.close())
+        return self._pipeline is pipeline
 
     def _taken(self) -> Generator[Item]:
         """What is queued, item by item, as notes and chunks."""

@@ -115,7 +115,7 @@ def test_a_bad_disk_costs_records_that_are_counted_until_it_is_good_again(
         assert (stats.errors > 0) == (fault is not disks.blocked)
     said = [record.getMessage() for record in caplog.records if record.name == "recorder"]
     assert sum("cannot write" in line for line in said) == (fault is not disks.blocked)
-    assert len(said) <= 2
+    assert len(said) <= 2 + (writer == "process")  # where who has no rights cannot start one
     assert said[-1].startswith(f"recorder: {path}: ")
     assert not any(record.exc_info for record in caplog.records)
 

@@ -22,7 +22,7 @@ import pytest
 import recorder
 from recorder.log.files import header_of
 from recorder.log.items import Stats
-from recorder.log.lock import is_live
+from recorder.log.lock import is_live, is_sealed
 from recorder.log.reader import find_segments
 from recorder.testing import Received, Reply, Upstream, message_events
 from tests.corpus import marker, streams
@@ -239,24 +239,28 @@ def test_one_that_is_killed_costs_its_open_streams_and_another_goes_on(
     assert last["dropped_chunks"] == 200
 
 
+@pytest.mark.parametrize("flushed", [True, False], ids=["flushed", "closed at once"])
 @pytest.mark.parametrize("program", ["/bin/false", "/no/such/program", ""])
 def test_where_none_can_be_started_a_thread_writes_and_that_is_logged(
-    tmp_path: Path, program: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, program: str, flushed: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if program == "/bin/false" and not Path(program).exists():
         pytest.skip("no /bin/false on this platform")
     monkeypatch.setattr(sys, "executable", program)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with recorder.Tap(tmp_path / "recordings") as tap:
-        read(tap, names("a", 20))
-        tap.flush()
-        read(tap, names("b", 20))
-    assert recorded(tmp_path / "recordings") == dict.fromkeys((*names("a", 20), *names("b", 20)), 1)
+    path, asked = tmp_path / "recordings", names("a", 20)
+    with recorder.Tap(path) as tap:
+        read(tap, asked)
+        if flushed:
+            assert tap.flush()
+            read(tap, more := names("b", 20))
+            asked += more
+    assert recorded(path) == dict.fromkeys(asked, 1)
     [line] = said(caplog)
-    assert line.startswith(
-        f"recorder: {tmp_path / 'recordings'}: cannot start a process to write; a thread does instead: "
-    )
-    assert (tap.stats().errors, tap.stats().events, tap.stats().dropped_chunks) == (1, 40 * 30, 0)
+    assert line.startswith(f"recorder: {path}: cannot start a process to write; a thread does instead: ")
+    assert (tap.stats().errors, tap.stats().events, tap.stats().dropped_chunks) == (1, len(asked) * 30, 0)
+    [segment] = find_segments(path)
+    assert is_sealed(segment)
 
 
 def test_what_was_given_to_it_is_written_though_the_application_is_killed_at_once(tmp_path: Path) -> None:
