@@ -26,6 +26,7 @@ from recorder.core.lines import encodable
 from recorder.core.records import Header
 from recorder.core.redact import Secrets
 from recorder.core.rules import Given
+from recorder.version import __version__
 
 from .items import Item, Note, Stats
 from .pipeline import Failed
@@ -48,6 +49,8 @@ class Pattern(Struct, frozen=True):
 class Setup(Struct, frozen=True):
     """What a pipeline is made from, as plain data."""
 
+    version: str
+    """Of this package: it may have been replaced since it was imported here."""
     path: bytes
     """As the file system has it: any bytes may be in a name."""
     header: Header
@@ -84,7 +87,9 @@ def setups(
         raise ValueError(
             f"writer='process' cannot call {' and '.join(refused)} of this process; use writer='thread'"
         )
-    return lambda path: Setup(os.fsencode(path), header(), secrets.lasting, durability, limits, capture, kept)
+    return lambda path: Setup(
+        __version__, os.fsencode(path), header(), secrets.lasting, durability, limits, capture, kept
+    )
 
 
 class Learned(Struct, frozen=True, tag=True):
@@ -181,8 +186,9 @@ class _Process:
 
     def let_go(self) -> None:
         """Close the pipes: it ends when it has done what is in there."""
-        os.close(self._to)
-        os.close(self._from)
+        for end in (self._to, self._from):
+            with suppress(OSError):  # an application that became a daemon may have closed all it found
+                os.close(end)
 
     def wait(self) -> int:
         return self._child.wait()
@@ -196,8 +202,9 @@ class _Process:
 class RemotePipeline:
     """What `Pipeline` does, in another process. Of one thread alone.
 
-    `stats` are the application's own counts, `told` those of the process. Its methods raise CannotStart when it
-    ended before it was ready, and nothing else: when it ends later `failing` is set, and `retry` starts another.
+    `stats` are the application's own counts, `told` those of the process. Its methods raise CannotStart when one
+    ended before it was ready: nothing more is to be asked of it then. When it ends later `failing` is set, and
+    `retry` starts another.
     """
 
     def __init__(self, setup: Setup, secrets: Secrets, stats: Stats, failed: Failed) -> None:
@@ -208,7 +215,7 @@ class RemotePipeline:
         self._failed = failed
         self._process: _Process | None = None
         self._given: list[_Handed] | None = []
-        """Before the process is ready: all that it was given."""
+        """Before a process is ready: all that it was given."""
         self._learned: list[str] = []
         """What it was told of `secrets`."""
         self._unanswered: deque[tuple[int, int]] = deque()
@@ -298,8 +305,8 @@ class RemotePipeline:
         assert self._process is not None
         try:
             answer = self._process.answer()
-        except (EOFError, OSError):
-            self._lost("it ended")
+        except (EOFError, OSError, msgspec.MsgspecError) as error:
+            self._lost(str(error))
             return
         self._given = None
         self._unanswered.popleft()
@@ -313,7 +320,7 @@ class RemotePipeline:
         if process is not None:
             process.let_go()
             why = f"exit status {process.wait()}"
-        given, self._given = self._given, None
+        given, self._given = self._given, []
         if given is not None:
             raise CannotStart(why, [item for item in given if is_item(item)])
         self._stats.dropped_chunks += sum(chunks for chunks, _ in self._unanswered)

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Generator
@@ -21,6 +22,7 @@ from msgspec.structs import replace
 from recorder.core.capture import Capture
 from recorder.core.records import Header
 from recorder.core.redact import Secrets
+from recorder.version import __version__
 
 from .items import Item, Stats
 from .pipeline import Pipeline
@@ -104,7 +106,10 @@ def main() -> None:
     first = next(given, None)
     if first is None:
         return
-    work = _Work(msgspec.msgpack.decode(first, type=Setup))
+    setup = msgspec.msgpack.decode(first, type=Setup)
+    if setup.version != __version__:
+        sys.exit(f"this is {__version__}")
+    work = _Work(setup)
     heard = _told(encode(work.answer()))
     for batch in map(decode, given):
         work.do(batch)

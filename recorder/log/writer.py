@@ -303,6 +303,8 @@ class Writer:
             self._failed("cannot start a process to write; a thread does instead", ChildProcessError(str(error)))
             self._remote, self._pipeline = None, self._new_local()
             self._pipeline.take(error.items)
+        except Exception as error:
+            self._internal_error(error)
         self._busy = self._pipeline.failing or not self._pipeline.settled
 
     def _closed_pipeline(self) -> bool:
@@ -329,7 +331,7 @@ class Writer:
         try:
             note = item.make() if isinstance(item, Later) else item
         except Exception as error:
-            self._failed("internal error; some records are lost", error, internal=True)
+            self._internal_error(error)
             return None
         if isinstance(note, Sent):
             self._open.add(stream)
@@ -338,6 +340,9 @@ class Writer:
         elif isinstance(note, Dropped):
             self._tell_dropped()
         return note
+
+    def _internal_error(self, error: Exception) -> None:
+        self._failed("internal error; some records are lost", error, internal=True)
 
     def _failed(self, what: str, error: Exception, *, internal: bool = False) -> None:
         if internal:

@@ -18,11 +18,13 @@ from typing import Any
 import anthropic
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 import recorder
 from recorder.log.files import header_of
 from recorder.log.items import Stats
 from recorder.log.lock import is_live, is_sealed
+from recorder.log.pipeline import Pipeline
 from recorder.log.reader import find_segments
 from recorder.testing import Received, Reply, Upstream, message_events
 from tests.corpus import marker, streams
@@ -261,6 +263,29 @@ def test_where_none_can_be_started_a_thread_writes_and_that_is_logged(
     assert (tap.stats().errors, tap.stats().events, tap.stats().dropped_chunks) == (1, len(asked) * 30, 0)
     [segment] = find_segments(path)
     assert is_sealed(segment)
+
+
+def test_one_of_another_version_does_not_write(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the package was replaced on the disk while the application ran: here on its restart."""
+    monkeypatch.setattr("recorder.log.writer.RETRY_S", 0.02)
+    with recorder.Tap(tmp_path) as tap:
+        read(tap, ["before"])
+        assert tap.flush()
+        monkeypatch.setattr(
+            tap._writer._pipeline, "_setup", replace(tap._writer._pipeline._setup, version="0.0.0")
+        )
+        tap._writer._pipeline._process._child.kill()
+        read(tap, ["lost"])
+        until(lambda: type(tap._writer._pipeline) is Pipeline, "the process of another version is asked")
+        read(tap, ["after"])
+    assert recorded(tmp_path) == {"before": 1, "after": 1}
+    assert [line.partition(": ")[2].partition(": ")[2] for line in said(caplog)] == [
+        "the writer's process ended; another is started: exit status -9",
+        "cannot start a process to write; a thread does instead: exit status 1",
+    ]
+    assert tap.stats().dropped_chunks == 30
 
 
 def test_what_was_given_to_it_is_written_though_the_application_is_killed_at_once(tmp_path: Path) -> None:
