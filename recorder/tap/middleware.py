@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-import anthropic
 import httpx2
 import msgspec
 from anthropic import Middleware
 
 from recorder.core.capture import Capture, Mode
-from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
+from recorder.core.records import Header, StreamRecord
 from recorder.core.rules import Given
 from recorder.core.semconv import DEFAULT
 from recorder.log.items import Later, Sent, Stats
@@ -34,13 +31,13 @@ from recorder.log.remote import setups
 from recorder.log.sampling import HELD_BYTES, Keep, Sampling
 from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
 from recorder.log.writer import QUEUE_BYTES, Writer, check_interpreter
-from recorder.version import __version__
 
 from . import credentials, tagging
 from .body import AsyncBody, SyncBody, watch_response
 from .calls import call_of
-from .chain import client_behind
+from .chain import Client, client_behind
 from .eager import ahead_of
+from .heading import header_of
 from .metrics import CallMetrics, MeterProvider
 from .observing import observing
 from .parts import Asked, asked_of, json_of
@@ -48,7 +45,7 @@ from .phases import Connection, install, recording
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext, MiddlewareInput
+    from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext
 
 log = logging.getLogger("recorder")
 
@@ -56,17 +53,6 @@ Arrival = Literal["pull", "eager"]
 """Who reads a stream from the transport, and when: the application when it likes, or the tap at once."""
 Where = Literal["thread", "process"]
 """Where records are made and written: on a thread of the application's process, or in a process of its own."""
-
-Client = TypeVar("Client", bound="_WithMiddleware")
-
-
-class _WithMiddleware(Protocol):
-    """Any client of the SDK, sync or async, on any platform."""
-
-    @property
-    def middleware(self) -> tuple[MiddlewareInput, ...]: ...
-
-    def with_middleware(self, *middleware: MiddlewareInput) -> Self: ...
 
 
 class Tap(Middleware):
@@ -402,15 +388,4 @@ class Tap(Middleware):
             raise error
 
     def _header(self) -> Header:
-        return Header(
-            format=FORMAT,
-            v=VERSION,
-            segment=secrets.token_hex(8),
-            wall=self._wall_clock(),
-            mono=self._clock(),
-            recorder=__version__,
-            anthropic=anthropic.__version__,
-            python=platform.python_version(),
-            pid=os.getpid(),
-            source=self._source,
-        )
+        return header_of(self._clock, self._wall_clock, self._source)
