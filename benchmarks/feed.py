@@ -49,10 +49,11 @@ def drain(one: anthropic.Anthropic) -> int:
 
 
 def options_of(description: str | None) -> argparse.Namespace:
-    """`--events` of a stream and counted `--runs`, from the command line."""
+    """`--events` of a stream, counted `--runs` and the tap's `--writer`, from the command line."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
     return parser.parse_args()
 
 

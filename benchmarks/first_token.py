@@ -1,6 +1,6 @@
 """Time to the first token on a live socket, tapped against plain: pairs in turns, the median of the differences.
 
-    python benchmarks/first_token.py [--pairs 500] [--first 0.05]
+    python benchmarks/first_token.py [--pairs 500] [--first 0.05] [--writer process]
 
 The server takes `--first` seconds for its first byte, as no real one does it in less, and says in the first text
 for how long it has held the request: that is no time of the client's, and is taken away. With `--first 0` the
@@ -73,11 +73,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=500)
     parser.add_argument("--first", type=float, default=0.05)
+    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
     options = parser.parse_args()
     with (
         served(_serve, options.first) as url,
         tempfile.TemporaryDirectory() as directory,
-        recorder.Tap(directory) as tap,
+        recorder.Tap(directory, writer=options.writer) as tap,
     ):
         plain = anthropic.Anthropic(base_url=url, api_key="none", max_retries=0)
         tapped = tap.wrap(plain)

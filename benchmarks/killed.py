@@ -1,6 +1,6 @@
 """What `kill -9` at random moments leaves out of the file: in events, and in ms before the kill.
 
-    python benchmarks/killed.py [--kills 200] [--seed 1] [--keep DIRECTORY] [--json]
+    python benchmarks/killed.py [--kills 200] [--seed 1] [--keep DIRECTORY] [--json] [--writer process]
 
 This process imports everything once and forks the victims, one after the other. Each makes a tap of its own
 and streams through the SDK until it is killed; it notes the time of each event that it got in memory that
@@ -11,22 +11,27 @@ is not in the file; what is printed is how long before the kill the oldest lost 
 Four loads: `paced` (one thread, an event every 0.25 ms), `async` (16 tasks, an event every 4 ms each), `busy`
 (as paced, beside a thread that computes and never waits) and `saturated` (the stream itself never waits). The
 last two are the worst case: the writer competes for the GIL, which comes every 5 ms, at each system call.
+
+A writer's process is not killed: what it was given before is waited for.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import json
 import mmap
 import os
 import random
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -79,8 +84,8 @@ def _ask(victim: int, task: int) -> dict[str, Any]:
 class Load:
     """A way to read streams. Made before the fork, and used once: a client takes longer than most victims live."""
 
-    def __init__(self, name: str, pause_s: float, *, tasks: int = 1, busy: bool = False) -> None:
-        self.name, self._tasks, self._busy = name, tasks, busy
+    def __init__(self, name: str, pause_s: float, *, writer: Any, tasks: int = 1, busy: bool = False) -> None:
+        self.name, self._writer, self._tasks, self._busy = name, writer, tasks, busy
         self._client: anthropic.Anthropic | anthropic.AsyncAnthropic
         if tasks == 1:
             http = anthropic.DefaultHttpxClient(transport=_Transport(pause_s))
@@ -93,7 +98,7 @@ class Load:
         """Read the first `events` events of each stream through a tap, noting when each was handed over."""
         if self._busy:
             threading.Thread(target=_compute, daemon=True).start()
-        with recorder.Tap(path) as tap:
+        with recorder.Tap(path, writer=self._writer) as tap:
             client = tap.wrap(self._client)
             if isinstance(client, anthropic.Anthropic):
                 with client.messages.create(**_ask(victim, 0), stream=True) as stream:
@@ -140,6 +145,19 @@ def kill(load: Load, path: Path, victim: int, life_s: float) -> tuple[int, list[
     return killed, [[at for at in times if at < killed] for times in handed]
 
 
+def _adopt_orphans() -> None:
+    """Be the parent of what victims leave behind. (Linux)"""
+    if sys.platform == "linux":
+        set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+
+
+def _wait_for_orphans() -> None:
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
+
+
 def in_files(directory: Path) -> dict[str, int]:
     """Events of each stream, by what was asked. Raises ValueError where one is not what was sent."""
     found: dict[str, int] = {}
@@ -154,14 +172,14 @@ def in_files(directory: Path) -> dict[str, int]:
     return found
 
 
-def run(directory: Path, kills: int, seed: int) -> list[dict[str, Any]]:
+def run(directory: Path, kills: int, seed: int, writer: str) -> list[dict[str, Any]]:
     """Kill `kills` victims; one row each: its load, how long it lived, what it got and what of that is lost."""
     moments = random.Random(seed)
     loads = [
-        Load("paced", 0.00025),
-        Load("async", 0.004, tasks=TASKS),
-        Load("busy", 0.00025, busy=True),
-        Load("saturated", 0),
+        Load("paced", 0.00025, writer=writer),
+        Load("async", 0.004, writer=writer, tasks=TASKS),
+        Load("busy", 0.00025, writer=writer, busy=True),
+        Load("saturated", 0, writer=writer),
     ]
     with tempfile.TemporaryDirectory() as warm:
         for load in loads:
@@ -169,11 +187,13 @@ def run(directory: Path, kills: int, seed: int) -> list[dict[str, Any]]:
                 load.read(Path(warm), 0, memoryview(bytearray(8 * EVENTS * TASKS)).cast("q"), 20)
     gc.collect()
     gc.freeze()
+    _adopt_orphans()
     victims: list[tuple[dict[str, Any], int, list[list[int]]]] = []
     for victim in range(kills):
         load, life_s = loads[victim // 2 % len(loads)], moments.uniform(0, LONGEST_S)
         killed, handed = kill(load, directory / ("one.jsonl", "many")[victim % 2], victim, life_s)
         victims.append(({"victim": victim, "load": load.name, "life_ms": life_s * 1e3}, killed, handed))
+    _wait_for_orphans()
     found = in_files(directory)
     for row, killed, handed in victims:
         lost = [times[found.get(f"{row['victim']}.{task}", 0) :] for task, times in enumerate(handed)]
@@ -201,9 +221,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="write there, and leave the recordings")
     parser.add_argument("--json", action="store_true", help="a line of JSON a victim")
+    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        rows = run(options.keep or Path(directory), options.kills, options.seed)
+        rows = run(options.keep or Path(directory), options.kills, options.seed, options.writer)
     if options.json:
         print(*map(json.dumps, rows), sep="\n")
         return

@@ -12,6 +12,9 @@ from feed import chunks
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
+SETTLED_S = 1.0
+"""Between the last request of many and the first event, so that it is not the requests that are measured."""
+
 
 class _Connection(asyncio.Protocol):
     """Answers each request with the events, one every `gap_s`; 0: as fast as the socket takes them.
@@ -48,6 +51,9 @@ class _Connection(asyncio.Protocol):
         self._transport.write(HEAD)
         place = await self._together.wait()
         began = loop.time() + self._gap_s * place / self._together.parties
+        if self._together.parties > 1:
+            began += SETTLED_S
+            await asyncio.sleep(SETTLED_S)
         for n, part in enumerate(self._parts):
             if self._gap_s:
                 await asyncio.sleep(max(0, began + n * self._gap_s - loop.time()))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .tap.instrument import instrument as instrument
     from .tap.instrument import uninstrument as uninstrument
     from .tap.middleware import Tap as Tap
-    from .tap.middleware import tags as tags
+    from .tap.tagging import tags as tags
     from .tap.transport import TapTransport as TapTransport
     from .version import __version__ as __version__
 
@@ -56,7 +56,7 @@ _HOME = {
     "instrument": "tap.instrument",
     "open": "recording",
     "replay": "replayer.session",
-    "tags": "tap.middleware",
+    "tags": "tap.tagging",
     "uninstrument": "tap.instrument",
     "use": "modes",
 }

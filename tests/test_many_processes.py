@@ -32,10 +32,10 @@ import os, sys
 from concurrent.futures import ThreadPoolExecutor
 import anthropic, recorder
 
-url, path, processes, streams, threads = *sys.argv[1:3], *map(int, sys.argv[3:])
+url, path, writer, processes, streams, threads = *sys.argv[1:4], *map(int, sys.argv[4:])
 
 def write(process):
-    with recorder.Tap(path) as tap, anthropic.Anthropic(base_url=url, api_key="none") as plain:
+    with recorder.Tap(path, writer=writer) as tap, anthropic.Anthropic(base_url=url, api_key="none") as plain:
         client = tap.wrap(plain)
         def ask(number):
             content = f"{process} {number}"
@@ -166,12 +166,13 @@ def rows_of(output: Path, until: int) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the writers are forked")
-def test_many_processes_write_one_directory_that_others_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("writer", ["thread", "process"])
+def test_many_processes_write_one_directory_that_others_read(tmp_path: Path, writer: str) -> None:
     directory = tmp_path / "recordings"
     sizes = [str(size) for size in (PROCESSES, STREAMS, THREADS)]
     reader, answers, checks = Reader(directory), [0], 0
     with Upstream(answer) as upstream, tailing(directory) as (tail, output):
-        writers = subprocess.Popen([sys.executable, "-c", WRITERS, upstream.url, directory, *sizes])
+        writers = subprocess.Popen([sys.executable, "-c", WRITERS, upstream.url, directory, writer, *sizes])
         while writers.poll() is None:
             rows = query(directory, reader.look)
             if rows is not None:

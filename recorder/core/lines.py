@@ -35,7 +35,7 @@ def encode_line(record: Record) -> bytes:
     try:
         line = _encode(record)
     except UnicodeEncodeError:  # half a surrogate pair, in a tag, an id or a message
-        line = _encode(_encodable(record))
+        line = _encode(encodable(record))
     return _one_line_each(line) + b"\n"
 
 
@@ -59,19 +59,19 @@ def _one_line_each(encoded: bytes) -> bytes:
     return encoded
 
 
-def _encodable(value: Any) -> Any:
+def encodable(value: Any) -> Any:
     """`value` with half surrogate pairs replaced by their escapes, in every string in it."""
     match value:
         case str():
             return value.encode("utf-8", "backslashreplace").decode("utf-8")
         case msgspec.Struct():
-            fields = {name: _encodable(getattr(value, name)) for name in value.__struct_fields__}
+            fields = {name: encodable(getattr(value, name)) for name in value.__struct_fields__}
             return msgspec.structs.replace(value, **fields)
         case dict():
             items = cast("dict[Any, Any]", value).items()
-            return {_encodable(key): _encodable(item) for key, item in items}
+            return {encodable(key): encodable(item) for key, item in items}
         case list() | tuple():
-            return [_encodable(item) for item in cast("list[Any]", value)]
+            return [encodable(item) for item in cast("list[Any]", value)]
         case _:
             return value
 

@@ -231,6 +231,16 @@ class Secrets:
                 self._lasting[value] = None
         self._prepare()
 
+    @property
+    def lasting(self) -> list[str]:
+        """The values that it was made with."""
+        return list(self._lasting)
+
+    @property
+    def learned(self) -> list[str]:
+        """The values that it remembers beside the lasting ones, the one to be forgotten next first."""
+        return list(self._learned)
+
     def learn(self, value: str) -> None:
         """Remove `value` from everything written from now on, or until `_REMEMBERED` others were learned.
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from recorder.log.reader import find_segments
 from recorder.log.streams import read_streams
-from recorder.tap.middleware import tags
+from recorder.tap.tagging import tags
 
 HEADER = "x-recorder-demo"
 """Tells the upstream which call a request belongs to. It is on no allow-list, so no recording has it."""

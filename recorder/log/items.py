@@ -1,4 +1,8 @@
-"""What the tap tells the writer, item by item, the records that come of it, and what the writer did."""
+"""What the tap tells the writer, item by item, the records that come of it, and what the writer did.
+
+Notes are plain data, so they can go to another process. What it takes to make one, where that is slow or has to be
+done first, is told as `Later`.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +30,12 @@ class SentPart(Struct, frozen=True):
         return Part(name=self.name, filename=self.filename, type=self.type, size=self.size, sha256=digest)
 
 
-class Sent(Struct, frozen=True):
-    """The request of an attempt. `stream`, `call`, `attempt`, `secrets`: what the attempt is made of."""
+class Sent(Struct, frozen=True, tag=True):
+    """The request of an attempt. `stream`, `call`, `attempt`: what the attempt is made of."""
 
     stream: str
     call: str
     attempt: int
-    secrets: Secrets
     wall: int
     mono: int
     method: str
@@ -41,12 +44,10 @@ class Sent(Struct, frozen=True):
     body: bytes
     tags: dict[str, str] | None
     parts: tuple[SentPart, ...] = ()
-    before: Callable[[], None] | None = None
-    """To be done first, and not on the application's time."""
 
-    def begin(self) -> Attempt:
+    def begin(self, secrets: Secrets) -> Attempt:
         """The attempt that it begins."""
-        return Attempt(stream=self.stream, call=self.call, attempt=self.attempt, secrets=self.secrets)
+        return Attempt(stream=self.stream, call=self.call, attempt=self.attempt, secrets=secrets)
 
     @property
     def size(self) -> int:
@@ -54,8 +55,6 @@ class Sent(Struct, frozen=True):
         return len(self.body) + sum(len(part.content or b"") for part in self.parts)
 
     def records(self, attempt: Attempt, *_: int) -> list[StreamRecord]:
-        if self.before is not None:
-            self.before()
         request = attempt.request(
             wall=self.wall,
             mono=self.mono,
@@ -69,46 +68,35 @@ class Sent(Struct, frozen=True):
         return [request]
 
 
-class Details(Struct, frozen=True):
-    """What else is said of a response."""
+class Received(Struct, frozen=True, tag=True):
+    """The response of an attempt. `decoded`: its chunks come without content-encoding."""
 
+    status: int
+    http: str | None
+    decoded: bool
     headers: list[tuple[str, str]]
     url: str | None = None
     """If the request did not know it."""
     phases: Phases | None = None
     reused: bool | None = None
-
-
-class Received(Struct, frozen=True):
-    """The response of an attempt. `decoded`: its chunks come without content-encoding.
-
-    `details` is asked on the writer's time, and not on the application's; before it answers, it sees to it that
-    what is secret in the response is known.
-    """
-
-    status: int
-    http: str | None
-    decoded: bool
-    details: Callable[[], Details]
     arrival: str | None = None
 
     def records(self, attempt: Attempt, at: int, _: int) -> list[StreamRecord]:
-        details = self.details()
         response = attempt.response(
             at=at,
             status=self.status,
-            headers=details.headers,
-            url=details.url,
+            headers=self.headers,
+            url=self.url,
             http=self.http,
             decoded=self.decoded,
-            phases=details.phases,
-            reused=details.reused,
+            phases=self.phases,
+            reused=self.reused,
             arrival=self.arrival,
         )
         return [response]
 
 
-class Ended(Struct, frozen=True):
+class Ended(Struct, frozen=True, tag=True):
     """The end of an attempt."""
 
     how: How
@@ -134,7 +122,7 @@ class Ended(Struct, frozen=True):
         )
 
 
-class Dropped(Struct, frozen=True):
+class Dropped(Struct, frozen=True, tag=True):
     """Chunks that found the queue full."""
 
     chunks: int
@@ -146,10 +134,26 @@ class Dropped(Struct, frozen=True):
 
 Note = Sent | Received | Ended | Dropped
 """What is told of an attempt beside the chunks of its body."""
+Item = tuple[str, int, int, bytes | Note]
+"""(id of the stream, at, wait, a chunk or a note)."""
+
+
+class Later(Struct, frozen=True):
+    """A note that is made on the writer's time, and not on the application's.
+
+    Before `make` answers, it sees to it that what is secret in the note is known.
+    """
+
+    make: Callable[[], Note]
+    size: int = 0
+    """Bytes of bodies that are held until then."""
 
 
 class Stats(Struct, kw_only=True, repr_omit_defaults=True):
     """What a tap did so far in this process; its repr shows what is not 0. `*_bytes` in bytes, `*_ns` in ns."""
+
+    def __add__(self, other: Stats) -> Stats:
+        return Stats(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
 
     streams: int = 0
     """Attempts whose request was recorded."""
@@ -157,8 +161,9 @@ class Stats(Struct, kw_only=True, repr_omit_defaults=True):
     lines: int = 0
     written_bytes: int = 0
     writer_cpu_ns: int = 0
-    """CPU that the writer's thread has used, its looks at an empty queue included. What a tap costs on the
-    application's own threads is not in it: to look, even at one chunk in 256, costs 4 % of what is looked at."""
+    """CPU that the writer has used, its looks at an empty queue included: its thread's, and its process's, if any.
+    What a tap costs on the application's own threads is not in it: to look, even at one chunk in 256, costs 4 % of
+    what is looked at."""
     dropped_chunks: int = 0
     dropped_bytes: int = 0
     dropped_streams: int = 0

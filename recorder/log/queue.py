@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections import deque
 from itertools import repeat
 
-from .items import Note, Sent
+from .items import Dropped, Ended, Later
+
+Queued = bytes | Later | Ended | Dropped
 
 UNIT = 512
 """Bytes of a body that count as one item of the queue."""
 
 
 class Queue:
-    """What the tap saw and the writer has not taken: (id of the stream, at, wait, a chunk or a note)."""
+    """What the tap saw and the writer has not taken: (id of the stream, at, wait, what)."""
 
     __slots__ = ("_extra", "items", "limit")
 
     def __init__(self, limit: int) -> None:
-        self.items: deque[tuple[str, int, int, bytes | Note]] = deque()
+        self.items: deque[tuple[str, int, int, Queued]] = deque()
         self.limit = limit
         """In units; 0 takes no more chunks."""
         self._extra: deque[None] = deque()
@@ -48,20 +50,20 @@ class Queue:
         self.items.append((stream, at, wait, chunk))
         return True
 
-    def put(self, stream: str, at: int, wait: int, note: Note) -> None:
+    def put(self, stream: str, at: int, wait: int, note: Later | Ended | Dropped) -> None:
         """Add anything else, room or not."""
-        if type(note) is Sent:
+        if type(note) is Later:
             self._extra.extend(repeat(None, note.size // UNIT))
         self.items.append((stream, at, wait, note))
 
-    def take(self) -> tuple[str, int, int, bytes | Note]:
+    def take(self) -> tuple[str, int, int, Queued]:
         """The first item. Raises IndexError when there is none."""
         item = self.items.popleft()
         content = item[3]
         if isinstance(content, bytes):
             if len(content) >= UNIT:
                 self._free(len(content))
-        elif type(content) is Sent:
+        elif type(content) is Later:
             self._free(content.size)
         return item
 

@@ -50,7 +50,8 @@ class Limits(Struct, frozen=True, kw_only=True):
 class Sink:
     """Appends lines for one process.
 
-    `stats` goes into the footers, `failed` is told of what was noticed and got over; `clock` gives ns.
+    `stats` is counted up, and goes into the footers with what was counted `beside`; `failed` is told of what was
+    noticed and got over; `clock` gives ns.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class Sink:
         durability: Durability,
         clock: Callable[[], int],
         failed: Callable[[str, Exception], None],
+        beside: Callable[[], Stats] = Stats,
     ) -> None:
         self.path = path
         self._header = header
         self._stats = stats
+        self._beside = beside
         self._limits = limits
         self._durability = durability
         self._clock = clock
@@ -126,7 +129,7 @@ class Sink:
     def _seal(self) -> None:
         if self._segment is None:
             return
-        self._segment.end(msgspec.to_builtins(self._stats))
+        self._segment.end(msgspec.to_builtins(self._stats + self._beside()))
         try:
             if self._durability == "fsync":
                 self._segment.sync()

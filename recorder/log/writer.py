@@ -10,6 +10,9 @@ less often, but always within the 10 ms that may be lost to `kill -9`.
 
 While the disk fails nothing is taken off the queue: the records wait there until it is full, and what finds
 it full is dropped and counted, and stands in the log as a `gap`.
+
+What is made of the items is a pipeline's work: on the same thread, or in a process of its own, to which the thread
+hands them.
 """
 
 from __future__ import annotations
@@ -21,28 +24,30 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
-from functools import partial
 from multiprocessing import util as multiprocessing_util
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
-from recorder.core.attempt import Attempt
-from recorder.core.lines import encode_lines
-from recorder.core.records import Event, Header, StreamRecord
+from recorder.core.records import Header, StreamRecord
+from recorder.core.redact import Secrets
 
 from .files import SUFFIX, RecordingError
-from .items import Dropped, Ended, Note, Sent, Stats
+from .items import Dropped, Ended, Item, Later, Note, Sent, Stats
+from .pipeline import Pipeline
 from .queue import Queue
+from .remote import CannotStart, RemotePipeline, Setup
 from .sampling import Sampling
-from .sink import Durability, Limits, Sink, check_path
+from .sink import Durability, Limits, check_path
 
 log = logging.getLogger("recorder")
 
 QUEUE_BYTES = 64 << 20
 """Default bound of the queue: half a minute of a stalled disk at 5,000 events/s."""
 POLL_S = 0.002
+REMOTE_POLL_S = 0.004
+"""With a process, to which each batch costs a system call more."""
 IDLE_POLL_S = 0.008
 BATCH_BYTES = 1 << 20
 RETRY_S = 1.0
@@ -77,12 +82,17 @@ class Mutable(Protocol):
 
 
 class Writer:
-    """Takes what the tap saw, from any thread, and appends the records to a segment, from its own."""
+    """Takes what the tap saw, from any thread, and has the records appended to a segment, from its own.
+
+    `remote` gives what a pipeline for a path is made from, in a process of its own; None: on the writer's thread,
+    by `capture` and `sampling`.
+    """
 
     def __init__(
         self,
         path: Path,
         header: Callable[[], Header],
+        secrets: Secrets,
         *,
         queue_bytes: int = QUEUE_BYTES,
         durability: Durability = "write",
@@ -90,22 +100,28 @@ class Writer:
         clock: Callable[[], int] = time.perf_counter_ns,
         capture: Callable[[StreamRecord], StreamRecord] | None = None,
         sampling: Sampling | None = None,
+        remote: Callable[[Path], Setup] | None = None,
     ) -> None:
         if durability not in ("write", "fsync"):
             raise ValueError(f"durability is {durability!r}; it is 'write' or 'fsync'")
         self.path = path
         self.stats = Stats()
-        self._new_sink = partial(
-            Sink,
-            header=header,
-            limits=limits or Limits(),
+        """What is counted on this side of the pipeline, and by one on the writer's thread."""
+        self._secrets = secrets
+        self._new_local = lambda: Pipeline(
+            self.path,
+            header,
+            secrets,
+            self.stats,
             durability=durability,
+            limits=limits or Limits(),
             clock=clock,
             failed=self._failed,
+            capture=capture,
+            sampling=sampling,
         )
-        self._capture = capture
+        self._remote = remote
         self._sampling = sampling
-        self._takes_all = capture is None and sampling is None
         self._limit = Queue.limit_of(queue_bytes)
         self._reset()
         with suppress(OSError):  # not now, perhaps later: the writer tries every second, and says so
@@ -128,18 +144,29 @@ class Writer:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._idle = False
+        self._flushing = False
         self._closing = False
-        self._attempts: dict[str, Attempt] = {}
-        """Those that have not ended, by stream. The writer's thread alone makes, feeds and forgets them."""
-        self._sink = self._new_sink(self.path, stats=self.stats)
-        self._unwritten = b""
-        """Encoded lines that the sink was not given yet."""
+        self._open: set[str] = set()
+        """Streams that have not ended. The writer's thread alone keeps count of them."""
+        self._pipeline = self._new_pipeline()
         self._busy = False
+        """What was taken off the queue is not all on the disk yet."""
         self._failure: Exception | None = None
         if self._sampling is not None:
             self._sampling.reset()
+        self._told: set[str] = set()
+        """What was logged, which is once."""
         self._left_told = False
-        self._drops_told = False
+
+    def _new_pipeline(self) -> Pipeline | RemotePipeline:
+        if self._remote is None:
+            return self._new_local()
+        return RemotePipeline(self._remote(self.path), self._secrets, self.stats, self._failed)
+
+    @property
+    def totals(self) -> Stats:
+        """What was recorded and what was lost so far."""
+        return self.stats + self._pipeline.told
 
     def count_dropped(self, size: int) -> None:
         """Note a chunk of `size` bytes that found no room. What comes after `close` is no loss of ours."""
@@ -154,8 +181,8 @@ class Writer:
         self.stats.dropped_streams += 0 if self._closing else 1
         return False
 
-    def put_request(self, sent: Sent, watch: Mutable) -> bool:
-        """Queue the start of an attempt; False when there is no room, or when the writer is closed.
+    def put_request(self, stream: str, sent: Later, watch: Mutable) -> bool:
+        """Queue the start of an attempt, which `sent` makes; False when there is no room, or the writer is closed.
 
         `watch` is muted in the child of a fork: from there on the attempt is the parent's to record. It is not
         kept alive.
@@ -163,10 +190,10 @@ class Writer:
         if not self.lets_in():
             return False
         self._watches.add(watch)
-        self.put(sent.stream, 0, 0, sent)
+        self.put(stream, 0, 0, sent)
         return True
 
-    def put(self, stream: str, at: int, wait: int, item: Note) -> None:
+    def put(self, stream: str, at: int, wait: int, item: Later | Ended | Dropped) -> None:
         """Queue anything else about an attempt that was let in: a few small items, so there is always room."""
         if self._closing:
             return
@@ -180,11 +207,13 @@ class Writer:
         """Wait until all that was queued before is written; False when it took longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while (self.queue.items or self._busy) and time.monotonic() < deadline:
+            self._flushing = True
             if self._thread is None or not self._thread.is_alive():
                 break
             if self._idle:
                 self._wake.set()
             time.sleep(POLL_S / 2)
+        self._flushing = False
         return not self.queue.items and not self._busy
 
     def close(self) -> None:
@@ -197,7 +226,7 @@ class Writer:
         if thread is not None and thread is not threading.current_thread():
             self._wake.set()
             thread.join(CLOSE_S)
-            left = len(self.queue.items) + self._sink.left
+            left = len(self.queue.items) + self._pipeline.left
             if left and not self._left_told:
                 self._left_told = True
                 self.stats.lost_records += left
@@ -219,27 +248,30 @@ class Writer:
                 thread = threading.Thread(target=self._run, name="recorder-writer", daemon=True)
                 thread.start()
             except RuntimeError as error:  # no more threads, for now, or none in this interpreter: tried again
-                self._failed("cannot start the writer's thread; records wait in memory", error, ours=False)
+                self._failed("cannot start the writer's thread; records wait in memory", OSError(*error.args))
             else:
                 self._thread = thread
 
     def _run(self) -> None:
         self._stand_back()
-        pause = POLL_S
+        pause = IDLE_POLL_S
         while True:
             closing = self._closing
             self.stats.writer_cpu_ns = time.thread_time_ns()
-            if self._busy:  # what was drained is not on the disk yet
+            if self._pipeline.failing:
                 self._wake.wait(RETRY_S)
                 self._wake.clear()
-                self._write()
-                if closing and self._busy:
+                self._do(lambda pipeline: pipeline.retry())
+                if closing and self._pipeline.failing:
                     break
-            elif self._drain():
-                pause = POLL_S
+            elif self.queue.items:
+                self._drain()
+                pause = POLL_S if self._remote is None else REMOTE_POLL_S
+            elif not self._pipeline.settled and (closing or self._flushing or not self._open):
+                self._do(lambda pipeline: pipeline.settle())
             elif closing:
                 break
-            elif self._attempts:
+            elif self._open:
                 time.sleep(pause)
                 pause = min(pause * 2, IDLE_POLL_S)
             else:
@@ -249,106 +281,87 @@ class Writer:
                     self._wake.wait()
                 self._idle = False
                 self._stand_back()
-        if self._sampling is not None and not self._busy:
-            self._unwritten = self._encoded(self._sampling.settle())
-            self._write()
-        try:
-            self._sink.close()
-        except Exception as error:
-            self._failed("cannot end the file as it should: it has no footer", error)
+        while not self._closed_pipeline():
+            pass
 
     def _stand_back(self) -> None:
         """What woke the thread is a request that the application is about to send: its turn first."""
         if not self._closing:
             time.sleep(POLL_S)
 
-    def _drain(self) -> bool:
-        """Turn what is queued into lines, and write them; False when there was nothing."""
-        queue, items, attempts, stats = self.queue, self.queue.items, self._attempts, self.stats
-        if not items:
-            return False
+    def _drain(self) -> None:
+        """Hand what is queued to the pipeline."""
         self._busy = True
-        stats.queue_high_water = max(stats.queue_high_water, len(items))
-        records: list[StreamRecord] = []
-        size = 0
-        while items and size < BATCH_BYTES:
-            stream, at, wait, item = queue.take()
-            try:
-                if type(item) is Sent:
-                    attempts[stream] = item.begin()
-                attempt = attempts[stream]
-                if isinstance(item, bytes):
-                    size += len(item)
-                    made = attempt.chunk(at, wait, item)
-                else:
-                    made = self._records(attempt, at, wait, item)
-                records += made if self._takes_all else self._chosen(attempt, made)
-            except Exception as error:
-                self._internal_error(error)
-        self._unwritten = self._encoded(records)
-        self._write()
-        return True
+        self.stats.queue_high_water = max(self.stats.queue_high_water, len(self.queue.items))
+        self._do(lambda pipeline: pipeline.take(self._taken()))
 
-    def _encoded(self, records: list[StreamRecord]) -> bytes:
-        stats = self.stats
-        stats.lines += len(records)
-        stats.events += sum(type(record) is Event for record in records)
+    def _do(self, what: Callable[[Pipeline | RemotePipeline], None]) -> None:
+        """Something with the pipeline; in this process from now on when the other cannot be started."""
         try:
-            return encode_lines(records)
-        except Exception:  # the one that cannot be encoded costs no other
-            return b"".join(map(self._encoded_alone, records))
-
-    def _encoded_alone(self, record: StreamRecord) -> bytes:
-        try:
-            return encode_lines([record])
+            what(self._pipeline)
+        except CannotStart as error:
+            self._failed("cannot start a process to write; a thread does instead", ChildProcessError(str(error)))
+            self._remote, self._pipeline = None, self._new_local()
+            self._pipeline.take(error.items)
         except Exception as error:
             self._internal_error(error)
-            return b""
+        self._busy = self._pipeline.failing or not self._pipeline.settled
+
+    def _closed_pipeline(self) -> bool:
+        """False when it was found not to be there, and another one is."""
+        pipeline = self._pipeline
+        self._do(lambda pipeline: pipeline.close())
+        return self._pipeline is pipeline
+
+    def _taken(self) -> Generator[Item]:
+        """What is queued, item by item, as notes and chunks."""
+        queue, items = self.queue, self.queue.items
+        size = 0
+        while items and size < BATCH_BYTES:
+            queued = queue.take()
+            item = queued[3]
+            if isinstance(item, bytes):
+                size += len(item)
+                yield cast("Item", queued)
+            elif (note := self._note(queued[0], item)) is not None:
+                yield *queued[:3], note
+
+    def _note(self, stream: str, item: Later | Ended | Dropped) -> Note | None:
+        """What it says, once it is made; None when it cannot be."""
+        try:
+            note = item.make() if isinstance(item, Later) else item
+        except Exception as error:
+            self._internal_error(error)
+            return None
+        if isinstance(note, Sent):
+            self._open.add(stream)
+        elif isinstance(note, Ended):
+            self._open.discard(stream)
+        elif isinstance(note, Dropped):
+            self._tell_dropped()
+        return note
 
     def _internal_error(self, error: Exception) -> None:
-        self._failed("internal error; some records are lost", error)
-        self._failure = error
+        self._failed("internal error; some records are lost", error, internal=True)
 
-    def _chosen(self, attempt: Attempt, records: list[StreamRecord]) -> list[StreamRecord]:
-        """What of these records is written, now or, with records of before, at the end of a stream."""
-        if self._capture is not None:
-            records = [self._capture(record) for record in records]
-        return records if self._sampling is None else self._sampling.take(attempt, records)
-
-    def _records(self, attempt: Attempt, at: int, wait: int, item: Note) -> list[StreamRecord]:
-        if isinstance(item, Sent):
-            self.stats.streams += 1
-        elif isinstance(item, Ended):
-            del self._attempts[attempt.stream]
-        elif isinstance(item, Dropped):
-            self._tell_dropped()
-        return item.records(attempt, at, wait)
-
-    def _write(self) -> None:
-        """Offer the lines to the disk. What it does not take stays with the sink."""
-        lines, self._unwritten = self._unwritten, b""
-        try:
-            self._sink.take(lines)
-        except Exception as error:
-            self._failed("cannot write; tried again every second, meanwhile records wait in memory", error)
-            return
-        self._busy = False
-
-    def _failed(self, what: str, error: Exception, *, ours: bool = True) -> None:
-        if self.stats.errors == 0:
-            with_traceback = ours and not isinstance(error, _EXPECTED)
-            log.error("recorder: %s: %s: %s", self.path, what, error, exc_info=with_traceback)
+    def _failed(self, what: str, error: Exception, *, internal: bool = False) -> None:
+        if internal:
+            self._failure = error
+        if what not in self._told:
+            self._told.add(what)
+            surprise = internal or not isinstance(error, _EXPECTED)
+            log.error("recorder: %s: %s: %s", self.path, what, error, exc_info=error if surprise else None)
         self.stats.errors += 1
 
     def _tell_dropped(self) -> None:
         """A disk that blocks raises nothing: without this nobody would hear of what is missing."""
-        if self.stats.errors == 0 and not self._drops_told:
+        if not self._told:
             log.error("recorder: %s: the queue was full, records were dropped; stats() counts them", self.path)
-        self._drops_told = True
+        self._told.add("dropped")
 
     def _after_fork(self) -> None:
         """In the child of a fork: what is queued is the parent's to write; our records go to our own file."""
-        closing, watches, parents = self._closing, list(self._watches), self._sink
+        closing, watches, parents = self._closing, list(self._watches), self._pipeline
         self.stats = Stats()
         if self.path.suffix == SUFFIX:
             self.path = self.path.with_name(f"{self.path.stem}-{os.getpid()}{SUFFIX}")

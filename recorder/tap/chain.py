@@ -1,9 +1,24 @@
-"""The client that calls a middleware. The SDK does not tell it, but the function that sends for it knows."""
+"""Clients that have middleware, and the one that calls it: the SDK does not tell, what sends for it knows."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    from anthropic import MiddlewareInput
+
+Client = TypeVar("Client", bound="_WithMiddleware")
 _MAX_LINKS = 100
 """Middlewares of one client that are looked behind."""
+
+
+class _WithMiddleware(Protocol):
+    """Any client of the SDK, sync or async, on any platform."""
+
+    @property
+    def middleware(self) -> tuple[MiddlewareInput, ...]: ...
+
+    def with_middleware(self, *middleware: MiddlewareInput) -> Self: ...
 
 
 def client_behind(call_next: object) -> object:

@@ -11,36 +11,33 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-import anthropic
 import httpx2
 import msgspec
 from anthropic import Middleware
 
 from recorder.core.capture import Capture, Mode
-from recorder.core.records import FORMAT, VERSION, Header, StreamRecord
+from recorder.core.records import Header, StreamRecord
 from recorder.core.rules import Given
 from recorder.core.semconv import DEFAULT
-from recorder.log.items import Sent, Stats
+from recorder.log.items import Later, Sent, Stats
+from recorder.log.remote import setups
 from recorder.log.sampling import HELD_BYTES, Keep, Sampling
 from recorder.log.sink import ROTATE_BYTES, ROTATE_S, Durability, Limits
 from recorder.log.writer import QUEUE_BYTES, Writer, check_interpreter
-from recorder.version import __version__
 
-from . import credentials
+from . import credentials, tagging
 from .body import AsyncBody, SyncBody, watch_response
 from .calls import call_of
-from .chain import client_behind
+from .chain import Client, client_behind
 from .eager import ahead_of
+from .heading import header_of
 from .metrics import CallMetrics, MeterProvider
 from .observing import observing
 from .parts import Asked, asked_of, json_of
@@ -48,35 +45,14 @@ from .phases import Connection, install, recording
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext, MiddlewareInput
+    from anthropic import APIRequest, APIResponse, AsyncAPIResponse, AsyncCallNext, CallNext
 
 log = logging.getLogger("recorder")
 
-_tags: ContextVar[dict[str, str]] = ContextVar("recorder_tags", default={})  # noqa: B039 - never changed in place
-
 Arrival = Literal["pull", "eager"]
 """Who reads a stream from the transport, and when: the application when it likes, or the tap at once."""
-
-Client = TypeVar("Client", bound="_WithMiddleware")
-
-
-class _WithMiddleware(Protocol):
-    """Any client of the SDK, sync or async, on any platform."""
-
-    @property
-    def middleware(self) -> tuple[MiddlewareInput, ...]: ...
-
-    def with_middleware(self, *middleware: MiddlewareInput) -> Self: ...
-
-
-@contextmanager
-def tags(**named: str) -> Generator[None]:
-    """Tag every call made inside, in this thread or task: `with recorder.tags(feature="chat"): ...`."""
-    token = _tags.set({**_tags.get(), **{name: str(value) for name, value in named.items()}})
-    try:
-        yield
-    finally:
-        _tags.reset(token)
+Where = Literal["thread", "process"]
+"""Where records are made and written: on a thread of the application's process, or in a process of its own."""
 
 
 class Tap(Middleware):
@@ -102,6 +78,10 @@ class Tap(Middleware):
     however slow it is. With `pull` nothing is read before the application asks, and what was there before is
     recorded as such. `observe` is called on the writer's thread with every record, before `capture` and `redact`
     see it; what it raises is logged once. `clock` and `wall_clock` give ns, `new_id` stream ids.
+
+    With `writer="process"` records are made and written in a child process, which leaves the GIL to the
+    application. Its functions cannot be called there: `keep`, `observe`, `metrics`, functions in `redact` and
+    clocks need the thread. Where no process can be started a thread writes, and that is logged.
 
     `metrics`, a meter provider of OpenTelemetry's, is given what calls come to as they end: their duration, time
     to first token, gaps and tokens, in the names of version `semconv` of the conventions. They are of the calls
@@ -131,6 +111,7 @@ class Tap(Middleware):
         observe: Callable[[StreamRecord], None] | None = None,
         metrics: MeterProvider | None = None,
         semconv: str = DEFAULT,
+        writer: Where = "thread",
         clock: Callable[[], int] = time.perf_counter_ns,
         wall_clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], str] = lambda: os.urandom(8).hex(),
@@ -146,17 +127,33 @@ class Tap(Middleware):
         self._sampling = Sampling(sample, keep, failed=self._keep_failed, held_bytes=held_bytes)
         self._metrics = CallMetrics(metrics, clock, semconv) if metrics else None
         observers = [one for one in (observe, self._metrics and self._metrics.take) if one]
+        rules, limits = list(redact), Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s)
+        captured = Capture(capture, rules, failed=self._rule_failed)
+        remote = None
+        if writer != "thread":
+            own_clocks = clock is not time.perf_counter_ns or wall_clock is not time.time_ns
+            here = {"keep": keep, "observe": observe, "metrics": metrics, "a clock": own_clocks}
+            remote = setups(
+                writer,
+                here,
+                header=self._header,
+                secrets=self._keys.secrets,
+                durability=durability,
+                limits=limits,
+                capture=capture,
+                rules=rules,
+            )
         self._writer = Writer(
             Path(path).absolute(),
             self._header,
+            self._keys.secrets,
             queue_bytes=queue_bytes,
             durability=durability,
-            limits=Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s),
+            limits=limits,
             clock=clock,
-            capture=observing(
-                observers, Capture(capture, redact, failed=self._rule_failed), self._observer_failed
-            ),
+            capture=observing(observers, captured, self._observer_failed),
             sampling=self._sampling if sample < 1 else None,
+            remote=remote,
         )
 
     def __repr__(self) -> str:
@@ -176,7 +173,7 @@ class Tap(Middleware):
         """What was recorded and what was lost so far."""
         sampling = self._sampling
         return msgspec.structs.replace(
-            self._writer.stats, sampled_out=sampling.sampled_out, given_up=sampling.given_up
+            self._writer.totals, sampled_out=sampling.sampled_out, given_up=sampling.given_up
         )
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -231,7 +228,7 @@ class Tap(Middleware):
         watch = self._new_watch()
         if watch is None:
             return None
-        watch.announced(self._sent(watch, _tags.get(), asked))
+        watch.announced(self._sent(watch, tagging.current(), asked))
         return watch if watch.flows else None
 
     def _new_watch(self) -> Watch | None:
@@ -240,12 +237,11 @@ class Tap(Middleware):
             return None
         return Watch(self.new_id(), self._writer, self._clock, self._clock(), self._wall_clock())
 
-    def _sent(self, watch: Watch, tags: dict[str, str], asked: Asked) -> Sent:
-        return Sent(
+    def _sent(self, watch: Watch, tags: dict[str, str], asked: Asked) -> Later:
+        sent = Sent(
             stream=watch.stream,
             call=asked["call"] or watch.stream,
             attempt=asked["attempt"],
-            secrets=self._keys.secrets,
             wall=watch.wall,
             mono=watch.sent,
             method=asked["method"].upper(),
@@ -254,8 +250,14 @@ class Tap(Middleware):
             body=asked["body"],
             tags={**self._tags, **tags} or None,
             parts=tuple(asked.get("parts", ())),
-            before=asked.get("before"),
         )
+
+        def make() -> Sent:
+            if "before" in asked:
+                asked["before"]()
+            return sent
+
+        return Later(make, sent.size)
 
     def wants(self, call: str) -> bool:
         """Whether anything of this call is recorded, so far as its id tells."""
@@ -317,7 +319,7 @@ class Tap(Middleware):
             body = json_of(request) if shared else None
             watch = self._new_watch()
             if watch is not None:
-                watch.announces(partial(self._announce, watch, _tags.get(), request, body, call, client))
+                watch.announces(partial(self._announce, watch, tagging.current(), request, body, call, client))
                 if not tells:
                     watch.announce()
         except Exception as error:
@@ -386,15 +388,4 @@ class Tap(Middleware):
             raise error
 
     def _header(self) -> Header:
-        return Header(
-            format=FORMAT,
-            v=VERSION,
-            segment=secrets.token_hex(8),
-            wall=self._wall_clock(),
-            mono=self._clock(),
-            recorder=__version__,
-            anthropic=anthropic.__version__,
-            python=platform.python_version(),
-            pid=os.getpid(),
-            source=self._source,
-        )
+        return header_of(self._clock, self._wall_clock, self._source)

@@ -8,7 +8,7 @@ import anthropic
 import httpx2
 
 from recorder.core.records import ErrorInfo, How, Phases
-from recorder.log.items import Details, Dropped, Ended, Received, Sent
+from recorder.log.items import Dropped, Ended, Later, Received
 from recorder.log.writer import Writer
 
 from .phases import Connection
@@ -80,9 +80,9 @@ class Watch:
         else:  # in the child of a fork: it is the parent's to record
             self.mute()
 
-    def announced(self, sent: Sent) -> None:
+    def announced(self, sent: Later) -> None:
         """Hand in the request. If there is no room for it nothing of the attempt is recorded."""
-        if not self._writer.put_request(sent, self):
+        if not self._writer.put_request(self.stream, sent, self):
             self.mute()
 
     def response(
@@ -126,11 +126,12 @@ class Watch:
         if self._ended:
             return
 
-        def details() -> Details:
+        def received() -> Received:
             phases, reused = self._phases(known)
-            return Details(headers(), None if url is None else str(url), phases, reused)
+            asked = None if url is None else str(url)
+            return Received(status, http, decoded, headers(), asked, phases, reused, arrival)
 
-        self._writer.put(self.stream, at, 0, Received(status, http, decoded, details, arrival))
+        self._writer.put(self.stream, at, 0, Later(received))
 
     def chunk(self, now: int, wait: int, data: bytes) -> None:
         """Note a chunk that came at `now`, after a read that blocked for `wait`; the short way could not."""

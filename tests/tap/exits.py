@@ -1,6 +1,6 @@
 """How a process may end in mid-stream: each ending in a fork of one process that has everything imported.
 
-`python tests/tap/exits.py DIRECTORY` forks a child for each name in ENDINGS; it records to DIRECTORY/name.jsonl
+`python tests/tap/exits.py DIRECTORY WRITER` forks a child for each name in ENDINGS; it records to DIRECTORY/name.jsonl
 and ends as the name says, through the interpreter's own exit. Printed as one JSON object: the exit status of
 each, and how many events the application had been handed by then.
 """
@@ -20,6 +20,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -137,14 +138,14 @@ ENDINGS: dict[str, Callable[[Tap], object]] = {
 }
 
 
-def main(directory: Path) -> None:
+def main(directory: Path, writer: Any) -> None:
     gc.freeze()  # else each child collects a copy of all modules at its exit
     results: dict[str, dict[str, int]] = {}
     for name, ending in ENDINGS.items():
         handed[0] = 0
         if (child := os.fork()) == 0:
             sys.excepthook = lambda kind, error, _: traceback.print_exception(error, limit=-1)
-            ending(Tap(directory / f"{name}.jsonl"))
+            ending(Tap(directory / f"{name}.jsonl", writer=writer))
             return  # and so on to the interpreter's exit
         _, status = os.waitpid(child, 0)
         results[name] = {"status": os.waitstatus_to_exitcode(status), "handed": handed[0]}
@@ -152,4 +153,4 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -10,7 +10,8 @@ from anthropic import Anthropic
 
 from recorder import Tap
 
-tap = Tap(os.environ["RECORDINGS"])
+writer: Any = os.environ["WRITER"]
+tap = Tap(os.environ["RECORDINGS"], writer=writer)
 client = tap.wrap(Anthropic(base_url=os.environ["UPSTREAM"], api_key="none"))
 
 

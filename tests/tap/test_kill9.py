@@ -32,9 +32,16 @@ def directory() -> Iterator[Path]:
         yield Path(path)
 
 
-def killed(directory: Path, kills: int) -> list[dict[str, Any]]:
+def killed(directory: Path, kills: int, writer: str) -> list[dict[str, Any]]:
     """Fails, too, where an event in the files is not, byte for byte, the one that was sent."""
-    command = [sys.executable, ROOT / "benchmarks" / "killed.py", "--json", f"--kills={kills}", f"--seed={SEED}"]
+    command = [
+        sys.executable,
+        ROOT / "benchmarks" / "killed.py",
+        "--json",
+        f"--kills={kills}",
+        f"--seed={SEED}",
+        f"--writer={writer}",
+    ]
     done = subprocess.run([*command, "--keep", directory], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = [row for row in map(json.loads, done.stdout.splitlines()) if row["handed"]]
@@ -43,9 +50,10 @@ def killed(directory: Path, kills: int) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.parametrize("writer", ["thread", "process"])
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
-def test_kill_9_costs_the_last_moments_and_nothing_else(directory: Path, kills: int) -> None:
-    streaming = killed(directory, kills)
+def test_kill_9_costs_the_last_moments_and_nothing_else(directory: Path, kills: int, writer: str) -> None:
+    streaming = killed(directory, kills, writer)
 
     assert len(streaming) > kills / 5
     assert max(row["lost_ms"] for row in streaming) < 1000

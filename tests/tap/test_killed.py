@@ -11,19 +11,23 @@ from pathlib import Path
 import pytest
 
 import recorder
+from recorder.log.lock import is_live
+from tests.tap.ahead import until
 
 EXITS = Path(__file__).with_name("exits.py")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-def test_what_each_way_to_end_leaves_in_the_file(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, EXITS, tmp_path], capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize("writer", ["thread", "process"])
+def test_what_each_way_to_end_leaves_in_the_file(tmp_path: Path, writer: str) -> None:
+    done = subprocess.run([sys.executable, EXITS, tmp_path, writer], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     ended = json.loads(done.stdout)
 
     kept: dict[str, tuple[int, str | None]] = {}
     for name in ended:
+        until(lambda path=tmp_path / f"{name}.jsonl": not is_live(path), "its writer has not ended")
         [stream] = recorder.open(tmp_path / f"{name}.jsonl").streams()
         assert stream.request.body == {"ask": 1}
         assert stream.body() == b"".join(b"data: %d\n\n" % n for n in range(len(stream.events)))

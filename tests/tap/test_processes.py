@@ -123,12 +123,13 @@ def _fork(tap: recorder.Tap, number: int) -> int:
 
 @needs_fork
 @pytest.mark.slow
-def test_gunicorn_with_preload_records_the_master_and_each_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("writer", ["thread", "process"])
+def test_gunicorn_with_preload_records_the_master_and_each_worker(tmp_path: Path, writer: str) -> None:
     def echo(request: Received) -> Reply:
         return Reply.sse(message_events(request.json()["messages"][0]["content"]))
 
     with Upstream(echo) as upstream, socket.create_server(("127.0.0.1", 0)) as listening:
-        environment = {**os.environ, "RECORDINGS": str(tmp_path), "UPSTREAM": upstream.url}
+        environment = {**os.environ, "RECORDINGS": str(tmp_path), "UPSTREAM": upstream.url, "WRITER": writer}
         options = ["--preload", "--workers=2", f"--bind=fd://{listening.fileno()}", "--no-control-socket"]
         command = [sys.executable, "-m", "gunicorn", *options, "tests.tap.prefork:application"]
         with subprocess.Popen(
