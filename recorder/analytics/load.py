@@ -119,6 +119,10 @@ class Loader:
 
     def load(self, files: Sequence[Path]) -> None:
         """Raises RecordingError for a file that is no recording, is newer than this version or cannot be read."""
+        with _one_thread(self._connection):
+            self._load(files)
+
+    def _load(self, files: Sequence[Path]) -> None:
         self._connection.execute("SET preserve_insertion_order = false")
         news = self._news(files, self._report)
         if news.gone:
@@ -324,6 +328,18 @@ def _escape_glob(name: str) -> str:
 
 def _silent(problem: Problem) -> None:
     """It was told already."""
+
+
+@contextmanager
+def _one_thread(connection: duckdb.DuckDBPyConnection) -> Generator[None]:
+    """Most steps take no less time with more threads and a quarter more CPU, as these wait for each other in the
+    kernel."""
+    [(threads,)] = connection.execute("SELECT current_setting('threads')").fetchall()
+    connection.execute("SET threads = 1")
+    try:
+        yield
+    finally:
+        connection.execute(f"SET threads = {threads}")
 
 
 @contextmanager
