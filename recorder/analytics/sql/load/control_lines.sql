@@ -83,7 +83,7 @@ FROM (
                 getvariable('files'),
                 auto_detect = false,
                 header = false,
-                delim = '\x01',
+                delim = chr(1),
                 quote = '',
                 escape = '',
                 comment = '',
