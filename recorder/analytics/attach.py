@@ -39,8 +39,10 @@ class UnusableError(Exception):
 def new_connection() -> duckdb.DuckDBPyConnection:
     """In memory, with bounded memory."""
     spill = Path(tempfile.gettempdir(), f"recorder-{os.getpid()}-{secrets.token_hex(4)}")
-    config = {"memory_limit": MEMORY, "temp_directory": str(spill), "allocator_flush_threshold": MEMORY}
-    return duckdb.connect(":memory:", config=config)
+    return duckdb.connect(
+        ":memory:",
+        config={"memory_limit": MEMORY, "temp_directory": str(spill), "allocator_flush_threshold": MEMORY},
+    )
 
 
 def open_to_write(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
