@@ -16,7 +16,8 @@ from .load import create, sql_version
 from .quoting import literal
 
 MEMORY = "1500MB"
-"""What DuckDB may hold; what is more goes to temporary files."""
+"""What DuckDB may hold; what is more goes to temporary files. It gives none of it back to the system between two
+steps, as memory that is touched for the first time costs more than many a step."""
 Access = Literal["write", "read"]
 
 
@@ -38,7 +39,10 @@ class UnusableError(Exception):
 def new_connection() -> duckdb.DuckDBPyConnection:
     """In memory, with bounded memory."""
     spill = Path(tempfile.gettempdir(), f"recorder-{os.getpid()}-{secrets.token_hex(4)}")
-    return duckdb.connect(":memory:", config={"memory_limit": MEMORY, "temp_directory": str(spill)})
+    return duckdb.connect(
+        ":memory:",
+        config={"memory_limit": MEMORY, "temp_directory": str(spill), "allocator_flush_threshold": MEMORY},
+    )
 
 
 def open_to_write(connection: duckdb.DuckDBPyConnection, database: Path) -> None:

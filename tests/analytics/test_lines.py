@@ -66,6 +66,13 @@ def test_a_line_may_be_spelt_otherwise(tmp_path: Path, name: str) -> None:
     assert tables(tmp_path / "other.jsonl", text) == usual(tmp_path / "plain.jsonl")
 
 
+def test_text_may_hold_an_escape_as_it_is_written_in_a_program(tmp_path: Path) -> None:
+    lines = [line | {"tags": {"code": r"\x01"}} if line["kind"] == "request" else line for line in records()]
+    found = tables(tmp_path / "r.jsonl", "".join(f"{spelt(line)}\n" for line in lines))
+    assert found["events"] == usual(tmp_path / "plain.jsonl")["events"]
+    assert found["errors"] == []
+
+
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [

@@ -1,6 +1,7 @@
 -- found: the streams that are being loaded, and where. again: those of which something was loaded before; their rows
 -- are made anew of the old records and the new. A record that is there already (its file was copied, or is read a
--- second time) counts once.
+-- second time) counts once. stored: what is there of them; all streams that are there are looked at once, other columns
+-- only where these stand.
 CREATE OR REPLACE TEMP TABLE found AS
 SELECT stream, getvariable('sources')[file + 1]::INTEGER AS source
 FROM (SELECT DISTINCT n, file FROM lines)
@@ -13,13 +14,20 @@ WHERE kind <> 'header';
 CREATE OR REPLACE TEMP TABLE known AS
 SELECT stream, n
 FROM numbered
-WHERE stream IN (SELECT stream FROM loaded.stream_sources);
+WHERE stream IN (SELECT stream FROM found) AND stream IN (SELECT stream FROM loaded.stream_sources);
+
+CREATE OR REPLACE TEMP TABLE places AS
+SELECT a.rowid AS place, known.*
+FROM loaded.arrivals AS a
+INNER JOIN known USING (stream);
+
+CREATE OR REPLACE TEMP TABLE stored AS
+SELECT places.*, seq, part, a."at", wait, chunk, word, block, chars, gap
+FROM loaded.arrivals AS a
+INNER JOIN places ON a.rowid = place;
 
 DELETE FROM lines
-WHERE n IN (SELECT n FROM known)
-    AND (n, seq) IN (
-        SELECT (n, seq) FROM loaded.arrivals INNER JOIN known USING (stream)
-    );
+WHERE n IN (SELECT n FROM known) AND (n, seq) IN (SELECT (n, seq) FROM stored);
 
 DELETE FROM controls
 WHERE stream IN (SELECT stream FROM known)
@@ -33,8 +41,12 @@ FROM known
 WHERE n IN (SELECT n FROM lines WHERE n IN (SELECT n FROM known))
     OR stream IN (SELECT stream FROM controls WHERE stream IS NOT NULL);
 
+DELETE FROM stored
+WHERE stream NOT IN (FROM again);
+
 DELETE FROM numbered
-WHERE stream IN (SELECT stream FROM known) AND stream NOT IN (FROM again);
+WHERE stream NOT IN (SELECT stream FROM found)
+    OR (stream IN (SELECT stream FROM known) AND stream NOT IN (FROM again));
 
 INSERT INTO loaded.words
 SELECT (SELECT count(*) FROM loaded.words) + 2 * place + coalesced::INTEGER AS word, role, event, delta, coalesced

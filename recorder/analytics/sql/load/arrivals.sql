@@ -36,10 +36,8 @@ WITH moments AS (
     FROM (SELECT *, unnest(range(-len(split), 0))::INTEGER AS part FROM lines WHERE split IS NOT NULL)
     UNION ALL BY NAME
     SELECT n, seq, part, a."at", wait, chunk, role, word - coalesced::INTEGER AS word, block, chars
-    FROM loaded.arrivals AS a
-    INNER JOIN numbered USING (stream)
+    FROM stored AS a
     INNER JOIN loaded.words USING (word)
-    WHERE stream IN (FROM again)
 ),
 
 in_order AS (

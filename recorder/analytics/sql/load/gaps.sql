@@ -7,7 +7,7 @@ WHERE gap IS NOT NULL
 GROUP BY ALL
 UNION ALL BY NAME
 SELECT model, loaded.gap_bucket(gap) AS bucket, -count(*) AS gaps
-FROM loaded.arrivals
+FROM stored
 INNER JOIN loaded.streams USING (stream)
-WHERE gap IS NOT NULL AND stream IN (FROM again)
+WHERE gap IS NOT NULL
 GROUP BY ALL;

@@ -1,5 +1,5 @@
 -- Put what was made of the lines into the database, in place of what was known of the same streams.
-DELETE FROM loaded.arrivals WHERE stream IN (FROM again);
+DELETE FROM loaded.arrivals WHERE rowid IN (SELECT place FROM stored);
 DELETE FROM loaded.blocks WHERE stream IN (FROM again);
 DELETE FROM loaded.stalls WHERE stream IN (FROM again);
 DELETE FROM loaded.streams WHERE stream IN (FROM again);
