@@ -1,7 +1,7 @@
 """What runs in the process of `remote.py`: `python -m recorder.log.remote_main PATH`, with PATH for `ps` to show.
 
 It takes batches from stdin and answers each on stdout. Signals that end the application do not end it: its end is
-the end of stdin, when all that was in there is written.
+the end of stdin, when all that was in there is written. Where cores are fewer than work it is the one to wait.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .items import Item, Stats
 from .pipeline import Pipeline
 from .remote import Answer, Batch, Learned, Problem, Setup, frames, is_item, write_frame
 
+NICENESS = 10
 LAST_TRIES_S = 5.0
 """How long a disk that fails is offered the rest when the application is gone."""
 _TRY_S = 0.2
@@ -102,6 +103,8 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Batch).decode
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     given = frames(0)
     first = next(given, None)
     if first is None:
