@@ -34,6 +34,8 @@ from .sink import Durability, Limits
 
 AHEAD = 64
 """Batches that may be without an answer. The pipe holds no more than `_PIPE_BYTES` of them."""
+_MARK = "RECORDER_WRITER"
+"""A variable that is set in the process."""
 _PIPE_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
 _LENGTH_BYTES = 4
@@ -146,6 +148,8 @@ class _Process:
     """The child, and the ends of its pipes that are ours. `shown`: to who looks for what it writes."""
 
     def __init__(self, shown: bytes) -> None:
+        if getattr(sys, "frozen", False) or _MARK in os.environ:
+            raise OSError("this Python cannot be started by itself")  # it would be the whole application again
         theirs, self._to = os.pipe()
         self._from, answers = os.pipe()
         self._answers = frames(self._from)
@@ -159,7 +163,7 @@ class _Process:
                 stdin=theirs,
                 stdout=answers,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), _MARK: "1"},
                 start_new_session=True,  # Ctrl-C is for the application: this one ends after it
             )
         except BaseException:

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -44,7 +45,7 @@ class _Work:
         self._stats = Stats()
         self._asked: Batch | None = None
         rules = [rule if isinstance(rule, str) else re.compile(rule.pattern, rule.flags) for rule in setup.rules]
-        capture = Capture(setup.capture, rules, failed=lambda error: self._failed(str(error), error))
+        capture = Capture(setup.capture, rules, failed=partial(self._failed, "its records have no text"))
         self.pipeline = Pipeline(
             Path(os.fsdecode(setup.path)),
             self._header,

@@ -265,6 +265,21 @@ def test_where_none_can_be_started_a_thread_writes_and_that_is_logged(
     assert is_sealed(segment)
 
 
+@pytest.mark.parametrize("mark", ["frozen", "RECORDER_WRITER"])
+def test_an_application_is_not_started_a_second_time(
+    tmp_path: Path, mark: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `sys.executable` is the application, or a server that embeds Python, and no interpreter."""
+    if mark == "frozen":
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    else:
+        monkeypatch.setenv(mark, "1")
+    with recorder.Tap(tmp_path) as tap:
+        read(tap, ["one"])
+    assert recorded(tmp_path) == {"one": 1}
+    assert [line.rpartition(": ")[2] for line in said(caplog)] == ["this Python cannot be started by itself"]
+
+
 def test_one_of_another_version_does_not_write(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
