@@ -192,8 +192,8 @@ def run(directory: Path, kills: int, seed: int, writer: str) -> list[dict[str, A
     for victim in range(kills):
         load, life_s = loads[victim // 2 % len(loads)], moments.uniform(0, LONGEST_S)
         killed, handed = kill(load, directory / ("one.jsonl", "many")[victim % 2], victim, life_s)
+        _wait_for_orphans()  # which would take the next victim's CPU
         victims.append(({"victim": victim, "load": load.name, "life_ms": life_s * 1e3}, killed, handed))
-    _wait_for_orphans()
     found = in_files(directory)
     for row, killed, handed in victims:
         lost = [times[found.get(f"{row['victim']}.{task}", 0) :] for task, times in enumerate(handed)]
