@@ -62,6 +62,8 @@ class Setup(Struct, frozen=True):
     limits: Limits
     capture: Mode
     rules: tuple[str | Pattern, ...]
+    outlives_s: float = 60.0
+    """How long the process may go on without the application: a disk may block for ever."""
 
 
 def setups(

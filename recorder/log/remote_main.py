@@ -1,7 +1,8 @@
 """What runs in the process of `remote.py`: `python -m recorder.log.remote_main PATH`, with PATH for `ps` to show.
 
 It takes batches from stdin and answers each on stdout. Signals that end the application do not end it: its end is
-the end of stdin, when all that was in there is written. Where cores are fewer than work it is the one to wait.
+the end of stdin, when all that was in there is written, or a minute later. Where cores are fewer than work it is
+the one to wait.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Generator
@@ -30,8 +33,6 @@ from .pipeline import Pipeline
 from .remote import Answer, Batch, Learned, Problem, Setup, frames, is_item, write_frame
 
 NICENESS = 10
-LAST_TRIES_S = 5.0
-"""How long a disk that fails is offered the rest when the application is gone."""
 _TRY_S = 0.2
 
 
@@ -99,6 +100,15 @@ def _told(answer: bytes) -> bool:
     return True
 
 
+def _end_after(outlives_s: float) -> None:
+    """End this process so long after its application, whatever it waits for then."""
+    pipe = select.poll()
+    pipe.register(0, 0)  # for nothing but the end of the other side, which is told in any case
+    pipe.poll()
+    time.sleep(outlives_s)
+    os._exit(1)
+
+
 def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
@@ -113,6 +123,8 @@ def main() -> None:
     setup = msgspec.msgpack.decode(first, type=Setup)
     if setup.version != __version__:
         sys.exit(f"this is {__version__}")
+    if hasattr(select, "poll"):
+        threading.Thread(target=_end_after, args=(setup.outlives_s,), daemon=True).start()
     work = _Work(setup)
     heard = _told(encode(work.answer()))
     for batch in map(decode, given):
@@ -120,7 +132,7 @@ def main() -> None:
         heard = heard and _told(encode(work.answer()))
         if batch.last:
             return
-    deadline = time.monotonic() + LAST_TRIES_S
+    deadline = time.monotonic() + setup.outlives_s / 2
     while work.pipeline.failing and time.monotonic() < deadline:
         time.sleep(_TRY_S)
         work.pipeline.retry()

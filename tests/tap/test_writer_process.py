@@ -349,6 +349,29 @@ os._exit(0)
     assert recorded(tmp_path / "file" / "recordings") == {"one": 1}
 
 
+@needs_proc
+def test_it_does_not_wait_for_ever_for_a_disk_that_blocks(tmp_path: Path) -> None:
+    program = """
+import os, sys
+from msgspec.structs import replace
+import recorder
+from tests.tap.test_processes import names, read
+tap = recorder.Tap(sys.argv[1], writer="process")
+pipeline = tap._writer._pipeline
+pipeline._setup = replace(pipeline._setup, outlives_s=1)
+read(tap, names("more than a pipe holds", 60))
+assert not tap.flush(1)
+print(pipeline._process._child.pid, flush=True)
+os._exit(0)
+"""
+    os.mkfifo(path := tmp_path / "nobody reads.jsonl")
+    command = [sys.executable, "-c", program, path]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    writer = Path("/proc") / done.stdout.strip()
+    assert os.fsencode(path) in (writer / "cmdline").read_bytes(), "it does not wait: this shows nothing"
+    until(lambda: not writer.exists(), "it waits for ever")
+
+
 def test_its_counts_and_its_cpu_are_in_the_stats(tmp_path: Path) -> None:
     with recorder.Tap(tmp_path) as tap:
         read(tap, names("a", 5))
