@@ -19,7 +19,7 @@ import time
 from statistics import median, quantiles
 
 import anthropic
-from feed import ASK
+from feed import ASK, add_writer
 from live import upstream
 
 import recorder
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--gc", action="store_true", help="leave the garbage collector on")
-    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
+    add_writer(parser)
     options = parser.parse_args()
     if not options.gc:
         gc.disable()

@@ -48,12 +48,18 @@ def drain(one: anthropic.Anthropic) -> int:
     return sum(1 for _ in one.messages.create(**ASK, stream=True))
 
 
-def options_of(description: str | None) -> argparse.Namespace:
-    """`--events` of a stream, counted `--runs` and the tap's `--writer`, from the command line."""
+def add_writer(parser: argparse.ArgumentParser) -> None:
+    """The tap's `--writer`."""
+    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
+
+
+def options_of(description: str | None, *, writer: bool = False) -> argparse.Namespace:
+    """`--events` of a stream, counted `--runs` and, with `writer`, the tap's `--writer`, from the command line."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
+    if writer:
+        add_writer(parser)
     return parser.parse_args()
 
 

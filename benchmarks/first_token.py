@@ -17,7 +17,7 @@ import time
 from statistics import median, quantiles
 
 import anthropic
-from feed import ASK
+from feed import ASK, add_writer
 from live import HEAD, served
 
 import recorder
@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=500)
     parser.add_argument("--first", type=float, default=0.05)
-    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
+    add_writer(parser)
     options = parser.parse_args()
     with (
         served(_serve, options.first) as url,

@@ -38,7 +38,7 @@ from typing import Any
 
 import anthropic
 import httpx2
-from feed import ASK, chunks
+from feed import ASK, add_writer, chunks
 
 import recorder
 
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="write there, and leave the recordings")
     parser.add_argument("--json", action="store_true", help="a line of JSON a victim")
-    parser.add_argument("--writer", choices=("thread", "process"), default="thread")
+    add_writer(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         rows = run(options.keep or Path(directory), options.kills, options.seed, options.writer)

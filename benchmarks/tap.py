@@ -21,7 +21,7 @@ from recorder.log.items import Stats
 
 
 def main() -> None:
-    options = options_of(__doc__)
+    options = options_of(__doc__, writer=True)
     parts = chunks(options.events)
     thread: dict[str, list[float]] = {"plain": [], "tapped": []}
     wall: dict[str, list[float]] = {"plain": [], "tapped": []}

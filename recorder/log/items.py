@@ -152,9 +152,6 @@ class Later(Struct, frozen=True):
 class Stats(Struct, kw_only=True, repr_omit_defaults=True):
     """What a tap did so far in this process; its repr shows what is not 0. `*_bytes` in bytes, `*_ns` in ns."""
 
-    def __add__(self, other: Stats) -> Stats:
-        return Stats(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
-
     streams: int = 0
     """Attempts whose request was recorded."""
     events: int = 0
@@ -180,3 +177,6 @@ class Stats(Struct, kw_only=True, repr_omit_defaults=True):
     """Attempts that were held until `keep` could be asked, and were too large for it."""
     queue_high_water: int = 0
     """The most chunks and other items that ever waited for the writer."""
+
+    def __add__(self, other: Stats) -> Stats:
+        return Stats(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})

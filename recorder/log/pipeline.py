@@ -50,7 +50,7 @@ class Pipeline:
         sampling: Sampling | None = None,
         beside: Callable[[], Stats] = Stats,
     ) -> None:
-        self.stats = stats
+        self._stats = stats
         self.failing = False
         """The disk did not take it all: nothing more is to be taken until `retry` got rid of the rest."""
         self._secrets = secrets
@@ -86,7 +86,7 @@ class Pipeline:
             try:
                 if type(item) is Sent:
                     attempts[stream] = item.begin(self._secrets)
-                    self.stats.streams += 1
+                    self._stats.streams += 1
                 attempt = attempts.get(stream)
                 if attempt is None:
                     self._count_lost(item)
@@ -125,8 +125,8 @@ class Pipeline:
     def _count_lost(self, item: bytes | Note) -> None:
         """Of an attempt whose beginning is not known: that could not be made, or died with another process."""
         if isinstance(item, bytes):
-            self.stats.dropped_chunks += 1
-            self.stats.dropped_bytes += len(item)
+            self._stats.dropped_chunks += 1
+            self._stats.dropped_bytes += len(item)
 
     def _chosen(self, attempt: Attempt, records: list[StreamRecord]) -> list[StreamRecord]:
         """What of these records is written, now or, with records of before, at the end of a stream."""
@@ -135,8 +135,8 @@ class Pipeline:
         return records if self._sampling is None else self._sampling.take(attempt, records)
 
     def _encoded(self, records: list[StreamRecord]) -> bytes:
-        self.stats.lines += len(records)
-        self.stats.events += sum(type(record) is Event for record in records)
+        self._stats.lines += len(records)
+        self._stats.events += sum(type(record) is Event for record in records)
         try:
             return encode_lines(records)
         except Exception:  # the one that cannot be encoded costs no other

@@ -76,11 +76,14 @@ def setups(
     limits: Limits,
     capture: Mode,
     rules: Iterable[Given],
-) -> Callable[[Path], Setup]:
-    """Gives the setup of a pipeline to a path. `here`: options that need the application's process, by name.
+) -> Callable[[Path], Setup] | None:
+    """Gives the setup of a pipeline to a path; None for a thread, which needs none.
 
-    Raises ValueError for those that are set, and for what is no `writer`.
+    `here`: options that need the application's process, by name. Raises ValueError for those that are set, and for
+    what is no `writer`.
     """
+    if writer == "thread":
+        return None
     if writer != "process":
         raise ValueError(f"writer is {writer!r}; it is 'thread' or 'process'")
     plain = [Pattern(rule.pattern, rule.flags) if isinstance(rule, re.Pattern) else rule for rule in rules]
@@ -354,7 +357,7 @@ def write_frame(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def frames(fd: int) -> Generator[bytes]:
+def frames(fd: int) -> Generator[bytearray]:
     """One after the other as they come, until the pipe ends, in the middle of one perhaps."""
     came = bytearray()
     while True:
@@ -363,5 +366,5 @@ def frames(fd: int) -> Generator[bytes]:
             if not part:
                 return
             came += part
-        yield bytes(came[_LENGTH_BYTES:size])
+        yield came[_LENGTH_BYTES:size]
         del came[:size]

@@ -44,7 +44,8 @@ class _Work:
         self._problems: list[Problem] = []
         self._secrets = Secrets(setup.secrets)
         self._stats = Stats()
-        self._asked: Batch | None = None
+        self._beside = Stats()
+        """What the application's side has counted."""
         rules = [rule if isinstance(rule, str) else re.compile(rule.pattern, rule.flags) for rule in setup.rules]
         capture = Capture(setup.capture, rules, failed=partial(self._failed, "its records have no text"))
         self.pipeline = Pipeline(
@@ -57,11 +58,11 @@ class _Work:
             clock=time.perf_counter_ns,
             failed=self._failed,
             capture=capture if capture.changes else None,
-            beside=lambda: self._asked.stats if self._asked else Stats(),
+            beside=lambda: self._beside,
         )
 
     def do(self, batch: Batch) -> None:
-        self._asked = batch
+        self._beside = batch.stats
         if batch.items:
             self.pipeline.take(self._items(batch))
         else:

@@ -156,7 +156,6 @@ class Writer:
             self._sampling.reset()
         self._told: set[str] = set()
         """What was logged, which is once."""
-        self._left_told = False
 
     def _new_pipeline(self) -> Pipeline | RemotePipeline:
         if self._remote is None:
@@ -227,8 +226,8 @@ class Writer:
             self._wake.set()
             thread.join(CLOSE_S)
             left = len(self.queue.items) + self._pipeline.left
-            if left and not self._left_told:
-                self._left_told = True
+            if left and "left" not in self._told:
+                self._told.add("left")
                 self.stats.lost_records += left
                 log.error("recorder: %s: closed while the disk takes nothing; %d records lost", self.path, left)
         if self._failure is not None and "PYTEST_CURRENT_TEST" in os.environ:

@@ -89,7 +89,7 @@ class Tap(Middleware):
 
     Raises ValueError for an unknown option, RecordingError when `path` is a file with something else in it, or
     compressed, and RuntimeError in an isolated subinterpreter. Nothing else raises: when records cannot be
-    written the application goes on, one error is logged (logger `recorder`), and `stats()` tells.
+    written the application goes on, why is logged once (logger `recorder`), and `stats()` tells.
     """
 
     def __init__(
@@ -129,20 +129,7 @@ class Tap(Middleware):
         observers = [one for one in (observe, self._metrics and self._metrics.take) if one]
         rules, limits = list(redact), Limits(rotate_bytes=rotate_bytes, rotate_s=rotate_s)
         captured = Capture(capture, rules, failed=self._rule_failed)
-        remote = None
-        if writer != "thread":
-            own_clocks = clock is not time.perf_counter_ns or wall_clock is not time.time_ns
-            here = {"keep": keep, "observe": observe, "metrics": metrics, "a clock": own_clocks}
-            remote = setups(
-                writer,
-                here,
-                header=self._header,
-                secrets=self._keys.secrets,
-                durability=durability,
-                limits=limits,
-                capture=capture,
-                rules=rules,
-            )
+        own_clocks = clock is not time.perf_counter_ns or wall_clock is not time.time_ns
         self._writer = Writer(
             Path(path).absolute(),
             self._header,
@@ -153,7 +140,16 @@ class Tap(Middleware):
             clock=clock,
             capture=observing(observers, captured, self._observer_failed),
             sampling=self._sampling if sample < 1 else None,
-            remote=remote,
+            remote=setups(
+                writer,
+                {"keep": keep, "observe": observe, "metrics": metrics, "a clock": own_clocks},
+                header=self._header,
+                secrets=self._keys.secrets,
+                durability=durability,
+                limits=limits,
+                capture=capture,
+                rules=rules,
+            ),
         )
 
     def __repr__(self) -> str:

@@ -68,7 +68,7 @@ def _in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def children() -> list[int]:
     """The processes that were started here, and have not ended."""
-    listed = Path(f"/proc/self/task/{os.getpid()}/children").parent.parent.glob("*/children")
+    listed = Path("/proc/self/task").glob("*/children")
     pids = [int(pid) for tasks in listed for pid in tasks.read_text().split()]
     return [pid for pid in pids if b"remote_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
@@ -320,14 +320,15 @@ os.kill(os.getpid(), signal.SIGKILL)
     done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
     assert int(done.stdout) == 0, "it had started already: this shows nothing"
-    until(lambda: find_segments_in(tmp_path), "not written")
-    [segment] = find_segments_in(tmp_path)
-    until(lambda: not is_live(segment), "it has not ended")
+    wait_for_segment(tmp_path)
     assert recorded(tmp_path) == {"one": 1, "two": 1}
 
 
-def find_segments_in(path: Path) -> list[Path]:
-    return [segment for segment in path.glob("*.jsonl") if segment.stat().st_size]
+def wait_for_segment(directory: Path) -> None:
+    """Until there is one, and its writer has ended."""
+    until(lambda: any(path.stat().st_size for path in directory.glob("*.jsonl")), "not written")
+    [segment] = directory.glob("*.jsonl")
+    until(lambda: not is_live(segment), "it has not ended")
 
 
 def test_what_its_disk_does_not_take_is_offered_again_when_the_application_is_gone(tmp_path: Path) -> None:
@@ -343,9 +344,7 @@ os._exit(0)
     (tmp_path / "file").write_text("in the way")
     subprocess.run([sys.executable, "-c", program, tmp_path / "file" / "recordings"], check=True)
     (tmp_path / "file").unlink()
-    until(lambda: find_segments_in(tmp_path / "file" / "recordings"), "not written")
-    [segment] = find_segments_in(tmp_path / "file" / "recordings")
-    until(lambda: not is_live(segment), "it has not ended")
+    wait_for_segment(tmp_path / "file" / "recordings")
     assert recorded(tmp_path / "file" / "recordings") == {"one": 1}
 
 
