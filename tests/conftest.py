@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,22 +10,38 @@ import pytest
 from tests.report.browser import CHROMIUM, chromium
 
 
+class LoopAtRest:
+    """The event loop that a browser leaves running in this thread, where other tests run theirs: taken away between
+    the tests that use it, with its hooks, or it keeps every generator that another test leaves open."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.hooks = sys.get_asyncgen_hooks()
+        self.rest()
+
+    def rest(self) -> None:
+        asyncio._set_running_loop(None)
+        sys.set_asyncgen_hooks(None, None)
+
+    def run(self) -> None:
+        asyncio._set_running_loop(self.loop)
+        sys.set_asyncgen_hooks(*self.hooks)
+
+
 @pytest.fixture(scope="session")
-def _chromium() -> Iterator[tuple[Any, Any]]:
-    """The browser, and the event loop that it leaves running in this thread, where other tests run theirs."""
+def _chromium() -> Iterator[tuple[Any, LoopAtRest]]:
     if CHROMIUM is None:
         pytest.skip("needs chromium, the package of that name")
     with chromium() as one:
-        loop = asyncio.get_running_loop()
-        asyncio._set_running_loop(None)
+        loop = LoopAtRest()
         yield one, loop
-        asyncio._set_running_loop(loop)
+        loop.run()
 
 
 @pytest.fixture
-def browser(_chromium: tuple[Any, Any]) -> Iterator[Any]:
+def browser(_chromium: tuple[Any, LoopAtRest]) -> Iterator[Any]:
     """A browser; its loop runs during the test alone."""
     one, loop = _chromium
-    asyncio._set_running_loop(loop)
+    loop.run()
     yield one
-    asyncio._set_running_loop(None)
+    loop.rest()

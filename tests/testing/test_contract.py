@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,17 @@ import pytest
 import recorder
 from recorder.testing.contract import (
     FRAMING,
+    SCENARIOS,
     Dispatched,
+    Saw,
+    check_calls,
     check_framing,
     check_lossless,
     check_record_of_replay,
     check_transparent,
 )
+from recorder.testing.contract.colours import each
+from recorder.testing.contract.transparent import ASK
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
@@ -69,6 +76,28 @@ def test_a_tap_that_changes_nothing_is_transparent() -> None:
         )
         == 25
     )
+
+
+def test_a_loop_at_rest_in_this_thread_keeps_no_stream_open(tmp_path: Path) -> None:
+    """As a browser leaves one between the tests that use it."""
+
+    async def left_open(client: Any, saw: Saw) -> None:
+        async for event in each(client.messages.create(**ASK, stream=True)):
+            saw["items"].append(event.to_dict())
+            break
+
+    loop = asyncio.new_event_loop()
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)  # type: ignore[attr-defined]
+    try:
+        with recorder.Tap(tmp_path) as tap:
+            check_calls(tap.wrap, "sync", [(SCENARIOS["silence"], left_open)])
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    assert [stream.end is None for stream in recorder.open(tmp_path).streams()] == [False, False]
 
 
 def test_a_tap_that_reads_ahead_or_loses_a_chunk_is_found() -> None:
