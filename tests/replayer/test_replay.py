@@ -49,7 +49,7 @@ def ask(text: str = "hi", **more: Any) -> dict[str, Any]:
     return {**ASK, "messages": [{"role": "user", "content": text}], **more}
 
 
-OPTIONS: dict[str, Any] = {"api_key": "k", "max_retries": 0, "timeout": httpx2.Timeout(5, read=0.15)}
+OPTIONS: dict[str, Any] = {"api_key": "k", "max_retries": 0, "timeout": httpx2.Timeout(5, read=0.4)}
 
 
 def record(path: Path, reply: Reply, way: str) -> Outcome:
@@ -233,13 +233,17 @@ def test_recorded_timing_is_the_recorded_timing(tmp_path: Path) -> None:
             start = time.perf_counter()
             return [time.perf_counter() - start for _ in client.messages.create(**ask(), stream=True)]
 
+    def soonest(**options: Any) -> float:
+        """A machine that others use is late now and then."""
+        return min(arrivals(**options)[-1] for _ in range(3))
+
     recorded = [event.at / 1e9 for event in next(recorder.open(tmp_path).streams()).events]
     real, double = arrivals(timing="recorded"), arrivals(timing="recorded", speed=2)
     assert all(late >= due for late, due in zip(real, recorded, strict=True))
     assert all(late >= due / 2 for late, due in zip(double, recorded, strict=True))
-    assert double[-1] < recorded[-1]
-    assert arrivals(timing="recorded", idle_limit=0.001)[-1] < recorded[-1] / 2
-    assert arrivals()[-1] < recorded[-1] / 2
+    assert soonest(timing="recorded", speed=2) < recorded[-1]
+    assert soonest(timing="recorded", idle_limit=0.001) < recorded[-1] / 2
+    assert soonest() < recorded[-1] / 2
 
 
 class TestNoMatch:

@@ -33,7 +33,7 @@ def test_an_application_sees_the_same_chunks_and_the_same_exception(
 ) -> None:
     def read(tap: recorder.Tap, url: str) -> tuple[list[bytes], str]:
         seen: list[bytes] = []
-        timeout = httpx2.Timeout(30, read=0.15)
+        timeout = httpx2.Timeout(30, read=0.4)
         try:
             if is_async:
                 asyncio.run(read_async(tap, url, seen, timeout))

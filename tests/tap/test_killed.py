@@ -12,6 +12,7 @@ import pytest
 
 import recorder
 from recorder.log.lock import is_live
+from tests.cli.command import heed_interrupts
 from tests.tap.ahead import until
 
 EXITS = Path(__file__).with_name("exits.py")
@@ -21,7 +22,8 @@ EXITS = Path(__file__).with_name("exits.py")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 @pytest.mark.parametrize("writer", ["thread", "process"])
 def test_what_each_way_to_end_leaves_in_the_file(tmp_path: Path, writer: str) -> None:
-    done = subprocess.run([sys.executable, EXITS, tmp_path, writer], capture_output=True, text=True, timeout=60)
+    command = [sys.executable, EXITS, tmp_path, writer]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, preexec_fn=heed_interrupts)
     assert done.returncode == 0, done.stderr
     ended = json.loads(done.stdout)
 

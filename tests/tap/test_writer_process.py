@@ -161,7 +161,7 @@ def test_more_keys_at_once_than_are_remembered_are_all_removed(
     tmp_path: Path, writer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hundred calls, each with a key of its own that the server repeats, while the writer does not look."""
-    monkeypatch.setattr("recorder.log.writer.POLL_S", 1.0)
+    monkeypatch.setattr("recorder.log.writer.POLL_S", 3.0)
     keys = [f"key-of-tenant-{n:04}" for n in range(100)]
 
     def echo(request: Received) -> Reply:

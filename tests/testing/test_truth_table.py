@@ -54,7 +54,7 @@ class TestTruthTable:
 
     def test_a_stall_is_a_read_timeout_that_is_not_the_sdks(self, colour: str, method: str):
         with serve(Reply.sse(HALF, end="hang")) as upstream:
-            seen = run(colour, upstream.url, method, timeout_s=0.2)
+            seen = run(colour, upstream.url, method, timeout_s=0.4)
             upstream.settle()
 
         assert seen.text == "Hello"
@@ -81,7 +81,7 @@ class TestTruthTable:
 
     def test_a_hang_before_the_headers_is_the_sdks_timeout(self, colour: str, method: str):
         with serve(Reply.drop("hang")) as upstream:
-            seen = run(colour, upstream.url, method, timeout_s=0.2)
+            seen = run(colour, upstream.url, method, timeout_s=0.4)
 
         assert type(seen.error) is anthropic.APITimeoutError
 

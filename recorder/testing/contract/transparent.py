@@ -171,7 +171,7 @@ def check_calls(wrap: Wrap, colour: str, calls: Sequence[Call], **options: Any) 
 
 def check_scenario(wrap: Wrap, name: str, colour: str) -> list[Saw]:
     """`check_calls` for one of `SCENARIOS`, read in each of `WAYS`."""
-    timeout = 0.3 if name == "silence" else 20
+    timeout = 0.5 if name == "silence" else 20
     ways = WAYS[:1] if name == "cut before the headers" else WAYS  # the SDK waits half a second before its retry
     try:
         return check_calls(wrap, colour, [(SCENARIOS[name], way) for way in ways], timeout=timeout)
