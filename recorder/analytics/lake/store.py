@@ -1,5 +1,5 @@
 """The objects of a lake, on a disk or in an object store: a few operations of obstore, which brings its own
-retries."""
+retries for most of what can go wrong."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from msgspec import Struct
 
 from recorder.optional import need
+
+T = TypeVar("T")
 
 RETRIES = 8
 RETRY_S = 60.0
@@ -72,6 +74,7 @@ class Store:
         self.url = url if "://" in url else Path(url).absolute().as_uri()
         self._wait = wait
         self._retries = 0
+        self._retry_s = retry_s
         options: dict[str, Any] = {}
         self.directory: Path | None = None
         """Of a lake on a disk."""
@@ -89,15 +92,7 @@ class Store:
     def create(self, name: str, content: bytes | Path) -> bool:
         """Put an object where there is none; False when there is one. That may be ours: an answer can be lost, and
         the second try then finds what the first did. That is why obstore does not try again by itself."""
-        for attempt in range(self._retries + 1):
-            try:
-                with self._told():
-                    return self._create(name, content)
-            except StoreError as error:
-                if not error.unsure or attempt == self._retries:
-                    raise
-                self._wait(_FIRST_S * 2**attempt)
-        raise AssertionError
+        return self._again(lambda: self._create(name, content))
 
     def _create(self, name: str, content: bytes | Path) -> bool:
         try:
@@ -107,9 +102,22 @@ class Store:
         return True
 
     def put(self, name: str, content: bytes | Path) -> None:
-        """Put an object, in the place of any that is there."""
-        with self._told():
-            self._obstore.put(self._store, name, content, use_multipart=False)
+        """Put an object, in the place of any that is there. Where the connection ends while it is being sent,
+        obstore does not always try again by itself."""
+        self._again(lambda: self._obstore.put(self._store, name, content, use_multipart=False))
+
+    def _again(self, do: Callable[[], T]) -> T:
+        """Do it until it is known what became of it, but for no longer than one request may take."""
+        until = time.monotonic() + self._retry_s
+        for attempt in range(self._retries + 1):
+            try:
+                with self._told():
+                    return do()
+            except StoreError as error:
+                if not error.unsure or attempt == self._retries or time.monotonic() >= until:
+                    raise
+                self._wait(_FIRST_S * 2**attempt)
+        raise AssertionError
 
     def get(self, name: str) -> bytes | None:
         """None where there is none."""

@@ -80,6 +80,18 @@ def test_broken_connections_cost_nothing(
     assert in_lake(found) == in_recording(path)
 
 
+def test_an_object_is_sent_again_when_obstore_does_not_try_any_more(
+    s3_port: int, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    with Relay(s3_port, lambda n: "refuse" if n < 3 else "pass") as relay:
+        use(monkeypatch, relay)
+        store = Store(f"s3://{bucket}", retries=1, wait=waits.append)
+        store.put("it", b"is there")
+        assert store.get("it") == b"is there"
+    assert waits == [0.1]
+
+
 def test_an_outage_of_an_hour_loses_nothing(
     tmp_path: Path, s3_port: int, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
