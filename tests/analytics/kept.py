@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,6 @@ def check(path: Path, **more: Any) -> dict[str, list[tuple[Any, ...]]]:
     found = content(tables(path, **more))
     for other in (content(tables(path, **more)), at_once(path)):
         wrong = [name for name in NAMES if other[name] != found[name]]
-        assert not wrong, {
-            name: sorted(set(map(repr, other[name])) ^ set(map(repr, found[name]))) for name in wrong
-        }
+        here, there = ({name: Counter(map(repr, rows[name])) for name in wrong} for rows in (found, other))
+        assert not wrong, {name: [*(here[name] - there[name]), *(there[name] - here[name])] for name in wrong}
     return found

@@ -258,7 +258,7 @@ def agree_on_generated(tmp_path: Path, *, examples: int, at_least: int, at_once:
     checked = 0
 
     # A stream's name is its seed and length: shrinking, with a database made at each step, would take minutes.
-    @settings(max_examples=examples, deadline=None, phases=[Phase.generate])
+    @settings(max_examples=examples, phases=[Phase.generate])
     @given(
         drawn=st.lists(
             st.tuples(st.integers(0, 2**64), st.integers(0, 60)), min_size=at_once, max_size=at_once + 35

@@ -179,7 +179,7 @@ def test_pings_come_in_a_long_silence(tmp_path: Path) -> None:
     assert 69 < one.gap_max_s < 75 if one.gap_max_s else False
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=300), seed=st.integers(0, 999))
 def test_any_text_comes_back(tmp_path: Path, text: str, seed: int) -> None:
     path = tmp_path / "a.jsonl"

@@ -68,7 +68,7 @@ def events_of(records: list[Record]) -> list[tuple[str | None, bytes]]:
 
 
 @given(body=BODIES, cuts=st.lists(st.integers(0, 400), max_size=12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_bytes_in_any_chunks_come_back(body: bytes, cuts: list[int]) -> None:
     chunks = cut(body, cuts)
 
@@ -89,7 +89,7 @@ def test_bodies_in_which_parsers_break_come_back() -> None:
 
 
 @given(body=BODIES, cuts=st.lists(st.integers(0, 400), max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_events_do_not_depend_on_the_chunks(body: bytes, cuts: list[int]) -> None:
     whole, pieces, bytewise = (
         records_of([body]),
@@ -101,7 +101,7 @@ def test_events_do_not_depend_on_the_chunks(body: bytes, cuts: list[int]) -> Non
 
 
 @given(body=BODIES, cuts=st.lists(st.integers(0, 400), max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_line_is_strict_json_on_one_line(body: bytes, cuts: list[int]) -> None:
     for record in records_of(cut(body, cuts)):
         line = encode_line(record)

@@ -179,7 +179,7 @@ def test_what_is_no_event_is_kept_as_bytes(odd: bytes) -> None:
     st.lists(st.integers(0, 4000), max_size=8),
     st.lists(st.integers(0, 4000), max_size=3),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_comes_the_body_and_its_chunks_come_back(
     pieces: list[bytes], cuts: list[int], flips: list[int]
 ) -> None:

@@ -84,7 +84,7 @@ times = st.builds(
     limit=st.none() | st.integers(0, 50 * MS),
     shift=st.integers(0, 500 * MS),
 )
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

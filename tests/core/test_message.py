@@ -364,7 +364,7 @@ COUNTS = st.fixed_dictionaries(
 OTHERS = st.sampled_from([start(), {"type": "message_stop"}, {"type": "new_event"}]) | st.builds(finish, COUNTS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(BLOCKS, max_size=4), st.lists(DELTAS | DELTAS | BLOCKS | OTHERS, max_size=16))
 def test_any_order_of_known_events_folds_as_in_the_sdk(blocks: list[Payload], rest: list[Payload]) -> None:
     events = [start(), *blocks, *rest]
@@ -390,7 +390,6 @@ ODD_EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(ODD_EVENTS | DELTAS | BLOCKS | JSON | st.builds(start), max_size=12))
 def test_no_sequence_of_payloads_raises_or_is_changed(events: list[object]) -> None:
     before = copy.deepcopy(events)

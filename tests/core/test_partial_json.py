@@ -5,7 +5,7 @@ import sys
 
 import jiter
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.core.partial_json import parse
@@ -34,14 +34,12 @@ def assert_reads_as_jiter_does(text: str) -> bool:
     return True
 
 
-@settings(deadline=None)
 @given(JSON, st.booleans(), st.sampled_from([None, 1]))
 def test_a_text_cut_anywhere_reads_as_jiter_reads_it(value: object, ascii_only: bool, indent: int | None) -> None:
     text = json.dumps([value], ensure_ascii=ascii_only, indent=indent)
     assert all(assert_reads_as_jiter_does(text[:end]) for end in range(1, len(text) + 1))
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=14))
 def test_what_jiter_reads_of_a_broken_text_is_read_too(pieces: list[str]) -> None:
     text = "".join(pieces)

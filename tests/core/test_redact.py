@@ -70,7 +70,6 @@ def said(records: list[StreamRecord], kind: str, index: int = 0) -> str:
     return "".join(p["delta"][FIELDS[kind]] for p in payloads if p["index"] == index and "delta" in p)
 
 
-@settings(deadline=None)
 @given(
     secret=KNOWN | SHAPED,
     before=AROUND,
@@ -96,7 +95,6 @@ def test_a_secret_that_is_split_over_events_is_not_written(
     assert len(records) == len(pieces) + 1
 
 
-@settings(deadline=None)
 @given(secret=KNOWN, other=st.text("abc xyz", max_size=20), cuts=st.sets(st.integers(0, 80), max_size=6))
 def test_a_secret_is_found_while_blocks_alternate(secret: str, other: str, cuts: set[int]) -> None:
     events: list[dict[str, Any]] = []
@@ -108,7 +106,6 @@ def test_a_secret_is_found_while_blocks_alternate(secret: str, other: str, cuts:
     assert json.loads(wire.payload(records[1]))["delta"]["thinking"] == other  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text('abcdefgh \\/"u00{}é\U0001f600', max_size=20), max_size=8), st.sampled_from(list(FIELDS)))
 def test_what_holds_no_secret_is_never_changed(pieces: list[str], kind: str) -> None:
     events = [delta(kind, piece) for piece in pieces]
@@ -199,7 +196,7 @@ def test_an_event_that_never_ended_does_not_show_the_rest() -> None:
     assert b"-0123" not in wire.body(records)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     secret=KNOWN | SHAPED,
     back=st.integers(-5, 70),
@@ -220,7 +217,6 @@ def test_a_secret_across_two_pieces_of_a_body_is_not_written(
     assert b"".join(pieces).strip() == b"[redacted]"
 
 
-@settings(deadline=None)
 @given(
     secret=st.text('ABC0123456789-_./+="\\', min_size=SHORTEST, max_size=40),
     nested=st.integers(0, 3),
@@ -239,7 +235,6 @@ def test_a_secret_in_json_in_json_is_not_written(secret: str, nested: int, escap
     assert inner == "before [redacted] after"
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60), st.text("abfnrtu", min_size=SHORTEST, max_size=12))
 def test_json_stays_json(text: str, secret: str) -> None:
     kept = Secrets([secret]).remove(json.dumps({"t": text + "\n" + secret + text + secret[1:]}).encode())

@@ -101,7 +101,7 @@ def test_every_recorded_stream_reads_as_the_sdk_reads_it() -> None:
         st.sampled_from([b"\r", b"\n", b":", b"data", b"event", b"id", b" ", b"x", b"\xc3\xa9", b"\xef\xbb\xbf"])
     ).map(b"".join)
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_blocks_do_not_depend_on_the_chunks(body: bytes) -> None:
     whole = parse([body])
 

@@ -77,7 +77,7 @@ TEXTS = st.text(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @example(0, "text_delta", "\\n\\\\", compact)
 @example(0, "text_delta", "\ud83d", compact)
 @example(0, "text_delta", "\ud83d", escaped)

@@ -82,7 +82,7 @@ def reasons(check: FileCheck) -> list[str]:
 )
 @example(b"\r\xef\xbb\xbf\rdata: sk-ant-api03-abcdefgh\n\n", [], None)
 @example(b"\xef\xbb\xbfevent: a\ndata: sk-ant-api03-abcdefgh\n\n", [], None)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_recorded_of_any_body_passes(
     tmp_path_factory: pytest.TempPathFactory, body: bytes, cuts: list[int], gap_after: int | None
 ) -> None:

@@ -56,7 +56,7 @@ RECORDED = [stream for path in sorted(FIXTURES.glob("*.jsonl")) for stream in re
 
 
 @given(st.lists(ANY_FAULT, min_size=1, max_size=3), st.sampled_from(RECORDED), st.integers())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_faults_of_any_recording_make_a_script_that_can_be_served(
     made: list[Fault], stream: recorder.Stream, seed: int
 ) -> None:

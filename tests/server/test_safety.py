@@ -256,7 +256,7 @@ PIECES = [
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=8)), max_size=25).map(b"".join))
 def test_any_bytes_at_all_get_statuses_or_silence_and_the_next_is_served(
     servers: list[Running], caplog: pytest.LogCaptureFixture, sent: bytes
